@@ -1,0 +1,3 @@
+module hindsight.dev/e2e/modules/pause
+
+go 1.25.0
