@@ -1,0 +1,203 @@
+//! Decoding a whole chunk at once.
+//!
+//! The loop keeps nothing but a bit position between samples. Timestamp and value controls are
+//! looked at together: `00` (same interval, same value) is counted as a run of up to 28 samples with
+//! one leading-zeros instruction and filled in bulk, and the other cases need one load for the
+//! controls and the value's bits.
+
+use crate::bits::Bits;
+use crate::{COUNT_BYTES, Columns, Corrupt, Encoding, sample_count, varbit, varint};
+
+/// A sample takes two bits at least, so that a count beyond this is refused before allocating.
+pub(crate) const MAX_SAMPLES_PER_BYTE: usize = 4;
+
+/// Appends the samples of an XOR chunk to `columns`.
+///
+/// `data` begins with the sample count. Values keep their bits, NaN payloads included.
+///
+/// # Errors
+/// The data is no XOR chunk or shorter than its samples; `columns` are then as before.
+pub fn decode_xor(data: &[u8], columns: &mut Columns) -> Result<(), Corrupt> {
+    let n = usize::from(sample_count(Encoding::Xor, data)?);
+    if n == 0 {
+        return Ok(());
+    }
+    if n > data.len() * MAX_SAMPLES_PER_BYTE {
+        return Err(Corrupt::new("more samples than bits for them", 0));
+    }
+    let (t, value, mut at) = first_sample(data, COUNT_BYTES)?;
+    let delta = if n == 1 {
+        0
+    } else {
+        let (delta, read) = data
+            .get(at..)
+            .and_then(varint::read_uvarint)
+            .ok_or(Corrupt::new("second timestamp is cut off or too large", at))?;
+        at += read;
+        delta.cast_signed()
+    };
+    let (ts, values) = columns.spare(n);
+    let start = Start { t, value, delta };
+    let end = decode_samples(&Bits::new(data), at * 8, start, ts, values)?;
+    if end > data.len() * 8 {
+        return Err(Corrupt::new("ends before its last sample", data.len()));
+    }
+    columns.commit(n);
+    Ok(())
+}
+
+/// Reads timestamp and value bits of the first sample at byte `at`, and says where they end.
+pub(crate) fn first_sample(data: &[u8], at: usize) -> Result<(i64, u64, usize), Corrupt> {
+    let (t, read) = data
+        .get(at..)
+        .and_then(varint::read_varint)
+        .ok_or(Corrupt::new("first timestamp is cut off or too large", at))?;
+    let value_at = at + read;
+    let value = data
+        .get(value_at..)
+        .and_then(<[u8]>::first_chunk)
+        .ok_or(Corrupt::new("first value is cut off", value_at))?;
+    Ok((t, u64::from_be_bytes(*value), value_at + 8))
+}
+
+/// The window of significant bits that the last changed value set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) significant: u32,
+    pub(crate) trailing: u32,
+}
+
+impl Window {
+    /// What the format's reader starts with, though no writer uses it before setting another.
+    pub(crate) const INITIAL: Self = Self {
+        significant: 64,
+        trailing: 0,
+    };
+
+    /// Reads the eleven bits that are `word`'s first; `None` where they name more than 64 bits.
+    #[inline(always)]
+    pub(crate) fn read(word: u64) -> Option<Self> {
+        let leading = (word >> 59) as u32;
+        let significant = match (word >> 53) as u32 & 0x3f {
+            0 => 64,
+            significant => significant,
+        };
+        let trailing = 64u32.checked_sub(leading + significant)?;
+        Some(Self {
+            significant,
+            trailing,
+        })
+    }
+}
+
+struct Start {
+    t: i64,
+    value: u64,
+    delta: i64,
+}
+
+/// Fills `ts` and `values` and returns the position behind the last sample, which may lie beyond the
+/// end. `position` is behind the second timestamp.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every index is below `n`, which is the length of both slices"
+)]
+fn decode_samples(
+    bits: &Bits<'_>,
+    mut position: usize,
+    start: Start,
+    ts: &mut [i64],
+    values: &mut [f64],
+) -> Result<usize, Corrupt> {
+    let n = ts.len();
+    let values = &mut values[..n];
+    let Start {
+        mut t,
+        mut value,
+        mut delta,
+    } = start;
+    let mut window = Window::INITIAL;
+    ts[0] = t;
+    values[0] = f64::from_bits(value);
+    if n == 1 {
+        return Ok(position);
+    }
+    // The second timestamp is read already; its value goes through the loop with a delta of delta
+    // of zero, whose control bit this chunk does not have.
+    let mut word = bits.peek(position) >> 1;
+    position = position.wrapping_sub(1);
+    let mut i = 1;
+    loop {
+        if word >> 62 == 0 {
+            // Bit 7 stops the count within what the peek guarantees.
+            let pairs = ((word | 1 << 7).leading_zeros() / 2) as usize;
+            // The first round's made-up control bit has no neighbours to count with it.
+            let run = if i == 1 { 1 } else { pairs.min(n - i) };
+            let float = f64::from_bits(value);
+            for (t_out, value_out) in ts[i..i + run].iter_mut().zip(&mut values[i..i + run]) {
+                t = t.wrapping_add(delta);
+                *t_out = t;
+                *value_out = float;
+            }
+            position = position.wrapping_add(run * 2);
+            i += run;
+            if i == n {
+                return Ok(position);
+            }
+            word = bits.peek(position);
+            continue;
+        }
+        if word >> 63 == 0 {
+            position = position.wrapping_add(1);
+            word <<= 1;
+        } else {
+            let ones = word.leading_ones();
+            let (prefix, size) = match ones {
+                1 => (2, 14),
+                2 => (3, 17),
+                3 => (4, 20),
+                _ => (4, 64),
+            };
+            let raw = if size == 64 {
+                bits.read(position + 4, 64)
+            } else {
+                word << prefix >> (64 - size)
+            };
+            delta = delta.wrapping_add(varbit::sign(raw, size));
+            position += (prefix + size) as usize;
+            word = bits.peek(position);
+        }
+        t = t.wrapping_add(delta);
+        // At least 56 bits of `word` are valid from here.
+        if word >> 63 == 0 {
+            position += 1;
+        } else {
+            let payload;
+            if word >> 62 == 0b10 {
+                position += 2;
+                payload = word << 2;
+            } else {
+                window = Window::read(word << 2).ok_or(Corrupt::new(
+                    "a value has more than 64 significant bits",
+                    position / 8,
+                ))?;
+                position += 13;
+                payload = word << 13;
+            }
+            let xor = if window.significant <= 43 {
+                payload >> (64 - window.significant)
+            } else {
+                bits.read(position, window.significant)
+            };
+            value ^= xor << window.trailing;
+            position += window.significant as usize;
+        }
+        ts[i] = t;
+        values[i] = f64::from_bits(value);
+        i += 1;
+        if i == n {
+            return Ok(position);
+        }
+        word = bits.peek(position);
+    }
+}
