@@ -10,3 +10,24 @@ pub mod functions;
 
 pub use ast::{Expr, PosRange, ValueType};
 pub use functions::{Function, FunctionId};
+
+#[cfg(feature = "engine")]
+pub mod annotations;
+#[cfg(feature = "engine")]
+pub mod calendar;
+#[cfg(feature = "engine")]
+pub mod context;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod histogram;
+#[cfg(feature = "engine")]
+pub mod number;
+#[cfg(feature = "engine")]
+mod plan;
+#[cfg(feature = "engine")]
+pub mod queryable;
+#[cfg(feature = "engine")]
+pub mod symbols;
+#[cfg(feature = "engine")]
+pub mod value;

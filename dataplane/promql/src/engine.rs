@@ -1,0 +1,2 @@
+//! The engine: plans and evaluates queries.
+pub mod error;
