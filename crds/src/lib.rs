@@ -1,1 +1,29 @@
-//! Room `crds`.
+//! The Kubernetes API of Hindsight: the types of `hindsight.dev/v1alpha1`, their defaults, their
+//! CEL rules and the text that `kubectl explain` prints.
+//!
+//! In reading order: [`monitoring_stack`] (the kind and its spec), one file per section of the spec
+//! below it ([`object_storage`], [`prometheus`], [`sidecar`], [`query`], [`store`], [`workload`],
+//! [`images`], [`naming`], [`proxy`]), [`status`], and [`document`], which gives the
+//! CustomResourceDefinition as installed.
+//!
+//! Invariants: every field of ours has a description; a field exists only when the operator reads
+//! it; no field names another namespace. The crate knows no client, no async and nothing of how a
+//! field becomes an object: the operator does.
+
+#![expect(
+    unreachable_pub,
+    reason = "the schema derive writes a public shadow of each struct into a function"
+)]
+
+pub mod document;
+pub mod monitoring_stack;
+
+pub use monitoring_stack::{
+    MonitoringStack, MonitoringStackSpec, images, naming, object_storage, prometheus, proxy, query,
+    sidecar, status, store, workload,
+};
+
+/// The API group of all kinds here.
+pub const GROUP: &str = "hindsight.dev";
+/// The only version so far.
+pub const VERSION: &str = "v1alpha1";
