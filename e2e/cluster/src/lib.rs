@@ -1,1 +1,17 @@
-//! Room `cluster`.
+//! A real Kubernetes on one machine, for the demo and for tests.
+
+mod control_plane;
+mod parts;
+mod pki;
+mod process;
+
+pub use control_plane::{ControlPlane, SERVICE_CIDR, client};
+pub use parts::{PARTS, build, cache_dir};
+
+use std::io::Write as _;
+
+/// One line of progress for the person who waits; stderr, since stdout carries results.
+pub fn progress(line: &str) {
+    // A closed stderr is no reason to fail.
+    drop(writeln!(std::io::stderr(), "cluster: {line}"));
+}

@@ -1,0 +1,408 @@
+//! The command lines of etcd, the API server and the controller-manager, and a bare control plane made
+//! of them that a test owns.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::parts;
+use crate::pki::{self, Authority, Pair, Subject};
+use crate::process::{Guarded, Invocation};
+
+/// Addresses of Services.
+pub const SERVICE_CIDR: &str = "10.96.0.0/12";
+
+/// The address of the `kubernetes` Service, the first of [`SERVICE_CIDR`].
+const KUBERNETES_SERVICE_IP: &str = "10.96.0.1";
+
+/// The API server advertises an address; a bare control plane has no node that would dial it, and
+/// loopback is refused there.
+pub(crate) const NODE_IP: &str = "172.31.255.1";
+
+/// How long the bare control plane may take; about four seconds on an idle machine.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often the API server is asked whether it is ready.
+const READY_POLL: Duration = Duration::from_millis(100);
+
+/// Where the control plane listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoints {
+    pub(crate) etcd_ip: String,
+    pub(crate) etcd_client_port: u16,
+    pub(crate) etcd_peer_port: u16,
+    pub(crate) api_ip: String,
+    pub(crate) api_port: u16,
+    pub(crate) controller_manager_port: u16,
+}
+
+impl Endpoints {
+    pub(crate) fn api_server(&self) -> String {
+        format!("https://{}:{}", self.api_ip, self.api_port)
+    }
+}
+
+/// What the control plane's processes present and verify.
+#[derive(Debug)]
+pub(crate) struct Material {
+    pub(crate) authority: Authority,
+    etcd_authority: Authority,
+    front_proxy_authority: Authority,
+    etcd_server: Pair,
+    etcd_client: Pair,
+    api_server: Pair,
+    front_proxy_client: Pair,
+    kubelet_client: Pair,
+    service_accounts: Pair,
+    pub(crate) admin: Pair,
+}
+
+impl Material {
+    /// Opens or makes everything below `dir`.
+    pub(crate) fn open(dir: &Path, at: &Endpoints) -> Result<Self> {
+        let client = |name, organisation| Subject {
+            name,
+            organisation,
+            names: &[],
+        };
+        let authority = Authority::open(dir, "ca")?;
+        // Authorities of their own: a client of the API is thereby none of etcd's, and no client can
+        // pass itself off as the aggregator.
+        let etcd_authority = Authority::open(dir, "etcd-ca")?;
+        let front_proxy_authority = Authority::open(dir, "front-proxy-ca")?;
+        let api_names = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+            "localhost",
+            "127.0.0.1",
+            KUBERNETES_SERVICE_IP,
+            &at.api_ip,
+        ];
+        Ok(Self {
+            etcd_server: etcd_authority.leaf(
+                "etcd",
+                Subject {
+                    name: "etcd",
+                    organisation: None,
+                    names: &[&at.etcd_ip, "localhost"],
+                },
+            )?,
+            etcd_client: etcd_authority.leaf("etcd-client", client("kube-apiserver", None))?,
+            api_server: authority.leaf(
+                "apiserver",
+                Subject {
+                    name: "kube-apiserver",
+                    organisation: None,
+                    names: &api_names,
+                },
+            )?,
+            front_proxy_client: front_proxy_authority
+                .leaf("front-proxy-client", client("front-proxy-client", None))?,
+            kubelet_client: authority.leaf(
+                "apiserver-kubelet",
+                client("kube-apiserver-kubelet", Some("system:masters")),
+            )?,
+            admin: authority.leaf("admin", client("hindsight-admin", Some("system:masters")))?,
+            service_accounts: pki::signing_key(dir)?,
+            authority,
+            etcd_authority,
+            front_proxy_authority,
+        })
+    }
+}
+
+pub(crate) fn etcd(data: &Path, at: &Endpoints, material: &Material) -> Result<Invocation> {
+    let program = parts::find("etcd").context("etcd is not installed (Debian: etcd-server)")?;
+    let client = format!("https://{}:{}", at.etcd_ip, at.etcd_client_port);
+    let peer = format!("http://{}:{}", at.etcd_ip, at.etcd_peer_port);
+    Ok(Invocation::new(program)
+        .flag("name", "hindsight")
+        .file("data-dir", data)
+        .flag("listen-client-urls", &client)
+        .flag("advertise-client-urls", &client)
+        .flag("listen-peer-urls", &peer)
+        .flag("initial-advertise-peer-urls", &peer)
+        .flag("initial-cluster", format!("hindsight={peer}"))
+        .file("cert-file", &material.etcd_server.cert)
+        .file("key-file", &material.etcd_server.key)
+        .file("trusted-ca-file", &material.etcd_authority.pair.cert)
+        .flag("client-cert-auth", true)
+        .flag("auto-compaction-retention", "1h")
+        .flag("log-level", "warn"))
+}
+
+pub(crate) fn api_server(bin: &Path, at: &Endpoints, material: &Material) -> Invocation {
+    Invocation::new(bin.join("kube-apiserver"))
+        .flag(
+            "etcd-servers",
+            format!("https://{}:{}", at.etcd_ip, at.etcd_client_port),
+        )
+        .file("etcd-cafile", &material.etcd_authority.pair.cert)
+        .file("etcd-certfile", &material.etcd_client.cert)
+        .file("etcd-keyfile", &material.etcd_client.key)
+        .flag("bind-address", &at.api_ip)
+        .flag("secure-port", at.api_port)
+        .flag("advertise-address", NODE_IP)
+        .flag("service-cluster-ip-range", SERVICE_CIDR)
+        .file("tls-cert-file", &material.api_server.cert)
+        .file("tls-private-key-file", &material.api_server.key)
+        .file("client-ca-file", &material.authority.pair.cert)
+        .flag("authorization-mode", "Node,RBAC")
+        .flag("enable-admission-plugins", "NodeRestriction")
+        .flag(
+            "service-account-issuer",
+            "https://kubernetes.default.svc.cluster.local",
+        )
+        .file("service-account-key-file", &material.service_accounts.cert)
+        .file(
+            "service-account-signing-key-file",
+            &material.service_accounts.key,
+        )
+        .file("kubelet-client-certificate", &material.kubelet_client.cert)
+        .file("kubelet-client-key", &material.kubelet_client.key)
+        .file(
+            "kubelet-certificate-authority",
+            &material.authority.pair.cert,
+        )
+        // The node's name stands in no DNS; logs and exec dial its address.
+        .flag("kubelet-preferred-address-types", "InternalIP")
+        .flag("enable-aggregator-routing", true)
+        .file(
+            "requestheader-client-ca-file",
+            &material.front_proxy_authority.pair.cert,
+        )
+        .flag("requestheader-allowed-names", "front-proxy-client")
+        .flag("requestheader-username-headers", "X-Remote-User")
+        .flag("requestheader-group-headers", "X-Remote-Group")
+        .flag("requestheader-extra-headers-prefix", "X-Remote-Extra-")
+        .file("proxy-client-cert-file", &material.front_proxy_client.cert)
+        .file("proxy-client-key-file", &material.front_proxy_client.key)
+}
+
+pub(crate) fn controller_manager(
+    bin: &Path,
+    kubeconfig: &Path,
+    at: &Endpoints,
+    material: &Material,
+) -> Invocation {
+    Invocation::new(bin.join("kube-controller-manager"))
+        .file("kubeconfig", kubeconfig)
+        .file("authentication-kubeconfig", kubeconfig)
+        .file("authorization-kubeconfig", kubeconfig)
+        .flag("bind-address", &at.api_ip)
+        .flag("secure-port", at.controller_manager_port)
+        .flag("use-service-account-credentials", true)
+        .file(
+            "service-account-private-key-file",
+            &material.service_accounts.key,
+        )
+        .file("root-ca-file", &material.authority.pair.cert)
+        .file("cluster-signing-cert-file", &material.authority.pair.cert)
+        .file("cluster-signing-key-file", &material.authority.pair.key)
+        // One of each: an election would only delay the start.
+        .flag("leader-elect", false)
+}
+
+/// The kubeconfig of a component of the control plane, as its own user.
+pub(crate) fn component_kubeconfig(
+    dir: &Path,
+    material: &Material,
+    at: &Endpoints,
+    component: &str,
+    user: &str,
+    organisation: Option<&str>,
+) -> Result<PathBuf> {
+    let leaf = material.authority.leaf(
+        component,
+        Subject {
+            name: user,
+            organisation,
+            names: &[],
+        },
+    )?;
+    let path = dir.join(format!("{component}.kubeconfig"));
+    material
+        .authority
+        .kubeconfig(&path, &at.api_server(), "hindsight", &leaf)?;
+    Ok(path)
+}
+
+/// A client as a kubeconfig file says.
+///
+/// # Errors
+/// When the file cannot be read or names no usable cluster.
+pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
+    // A second installation is refused; whoever was first chose ring too, no other provider is built.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let file = Kubeconfig::read_from(kubeconfig)
+        .with_context(|| format!("read {}", kubeconfig.display()))?;
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(file, &options)
+        .await
+        .with_context(|| format!("use {}", kubeconfig.display()))?;
+    Ok(kube::Client::try_from(config)?)
+}
+
+/// etcd, kube-apiserver and kube-controller-manager of a test: real API, garbage collection,
+/// StatefulSets and Deployments, but no node, so that no pod ever runs.
+///
+/// They listen on free loopback ports and end with this value, and also with the process that holds it.
+#[derive(Debug)]
+pub struct ControlPlane {
+    kubeconfig: PathBuf,
+    bin: PathBuf,
+    // Dropped in this order: clients before what they talk to.
+    controller_manager: Guarded,
+    api_server: Guarded,
+    etcd: Guarded,
+}
+
+impl ControlPlane {
+    /// Starts one with its state in `dir` (made where missing; one control plane per folder) and waits
+    /// until the API answers and the controllers have made the default ServiceAccount.
+    ///
+    /// # Errors
+    /// When a program is missing or does not become ready; the message shows the end of its log.
+    pub async fn start(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        let started = Instant::now();
+        parts::require(&parts::CONTROL_PLANE_TOOLS)?;
+        let [state, pki, bin, logs] = ["", "pki", "bin", "logs"].map(|name| dir.join(name));
+        for folder in [&state, &pki, &bin, &logs] {
+            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        // Their first build takes minutes, beside which other tasks of the caller should go on.
+        let links = bin.clone();
+        tokio::task::spawn_blocking(move || parts::link_kubernetes(&links)).await??;
+
+        let [client_port, peer_port, api_port, manager_port] = free_ports()?;
+        let loopback = Ipv4Addr::LOCALHOST.to_string();
+        let at = Endpoints {
+            etcd_ip: loopback.clone(),
+            etcd_client_port: client_port,
+            etcd_peer_port: peer_port,
+            api_ip: loopback,
+            api_port,
+            controller_manager_port: manager_port,
+        };
+        let material = Material::open(&pki, &at)?;
+        let kubeconfig = dir.join("kubeconfig");
+        material.authority.kubeconfig(
+            &kubeconfig,
+            &at.api_server(),
+            "hindsight-test",
+            &material.admin,
+        )?;
+        let manager = component_kubeconfig(
+            &pki,
+            &material,
+            &at,
+            "controller-manager",
+            "system:kube-controller-manager",
+            None,
+        )?;
+
+        let start = |name: &'static str, run: &Invocation| {
+            Guarded::start(name, run, logs.join(format!("{name}.log")))
+        };
+        let etcd = start("etcd", &etcd(&dir.join("etcd"), &at, &material)?)?;
+        let api_server = start("kube-apiserver", &api_server(&bin, &at, &material))?;
+        // It waits for the API server by itself.
+        let run = controller_manager(&bin, &manager, &at, &material);
+        let controller_manager = start("kube-controller-manager", &run)?;
+        let mut plane = Self {
+            kubeconfig,
+            bin,
+            controller_manager,
+            api_server,
+            etcd,
+        };
+        plane.wait_ready(started + START_PATIENCE).await?;
+        Ok(plane)
+    }
+
+    async fn wait_ready(&mut self, deadline: Instant) -> Result<()> {
+        let client = self.client().await?;
+        loop {
+            self.etcd.check()?;
+            self.api_server.check()?;
+            self.controller_manager.check()?;
+            if is_ready(&client).await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "the control plane is not ready after {} s\n{}\n{}\n{}",
+                    START_PATIENCE.as_secs(),
+                    self.etcd.log_tail(),
+                    self.api_server.log_tail(),
+                    self.controller_manager.log_tail(),
+                );
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// A kubeconfig with the administrator's rights.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A `kubectl` of the same release.
+    #[must_use]
+    pub fn kubectl(&self) -> PathBuf {
+        self.bin.join("kubectl")
+    }
+
+    /// A new client with the administrator's rights.
+    ///
+    /// # Errors
+    /// When the kubeconfig was removed meanwhile.
+    pub async fn client(&self) -> Result<kube::Client> {
+        client(&self.kubeconfig).await
+    }
+}
+
+/// Ready is the API server's own word, and that controllers act: pods need the ServiceAccount.
+pub(crate) async fn is_ready(client: &kube::Client) -> bool {
+    let Ok(request) = http_get("/readyz") else {
+        return false;
+    };
+    if !client
+        .request_text(request)
+        .await
+        .is_ok_and(|text| text == "ok")
+    {
+        return false;
+    }
+    let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
+        kube::Api::namespaced(client.clone(), "default");
+    accounts
+        .get_opt("default")
+        .await
+        .is_ok_and(|account| account.is_some())
+}
+
+fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
+    Ok(http::Request::get(path).body(Vec::new())?)
+}
+
+/// Ports that were free a moment ago: all are held until the last is found, so that they differ.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        let listener = listener
+            .as_ref()
+            .map_err(|e| anyhow::anyhow!("no free port: {e}"))?;
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}

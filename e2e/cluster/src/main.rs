@@ -1,0 +1,3 @@
+//! `hindsight-cluster`: the embedded Kubernetes from the command line.
+
+fn main() {}
