@@ -1,1 +1,39 @@
-//! Room `storeapi`.
+//! The wire between components: what a store is, how its series travel, and how the streams of many
+//! stores become one.
+//!
+//! Modules in reading order:
+//! - [`store`]: the trait [`SeriesStore`] and what a store says about itself ([`info`] puts it on the
+//!   wire); [`apis`]: the traits of the services beside Store;
+//! - [`request`], [`series`], [`error`]: what goes in, what comes out, what goes wrong;
+//! - [`proto`]: the generated messages; [`wire`]: the hand-written codec of the series stream.
+//!
+//! Invariants: a series stream is in label order and never returns to a label set it has left; chunk
+//! data is never copied between the socket and the decoder; a failure is an error or a warning that
+//! names the store, never a silent gap.
+//!
+//! It deliberately knows neither blocks nor buckets nor PromQL; samples are decoded elsewhere.
+
+pub mod apis;
+pub mod error;
+pub mod info;
+pub mod proto;
+pub mod request;
+pub mod series;
+pub mod store;
+pub mod wire;
+
+pub use apis::{
+    Answer, ExemplarsApi, MetadataApi, QueryApi, QueryRangeStream, QueryStream, RulesApi,
+    StatusApi, TargetsApi,
+};
+pub use error::{ErrorKind, StoreError};
+pub use request::{LabelsRequest, PartialResponse, SeriesRequest};
+pub use series::{Aggregate, Aggregates, Chunk, Payload, Series};
+pub use store::{
+    Apis, Component, LabelsAnswer, SeriesFrame, SeriesStore, SeriesStream, StoreInfo, TsdbInfo,
+};
+/// For implementations of the traits here.
+pub use tonic::async_trait;
+
+/// Series a wire frame that our own clients ask for.
+pub const DEFAULT_BATCH_SIZE: usize = 64;
