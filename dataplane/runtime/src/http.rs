@@ -26,6 +26,9 @@ pub use web_config::{WebConfig, WebConfigError};
 /// The largest request body a listener takes.
 pub const MAX_BODY_BYTES: usize = 10 << 20;
 
+const HEALTHY_PATH: &str = "/-/healthy";
+const READY_PATH: &str = "/-/ready";
+
 /// Where and how HTTP is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
@@ -108,16 +111,14 @@ impl HttpServer {
 /// Puts the common routes, metrics, users and limits around `routes`.
 fn router(kit: &Kit, routes: Router, web_config: &WebConfig) -> Router {
     let probes = Router::new()
-        .route("/-/healthy", get(healthy))
-        .route("/-/ready", get(ready))
+        .route(HEALTHY_PATH, get(healthy))
+        .route(READY_PATH, get(ready))
         .with_state(kit.probe.clone());
     let own = Router::new()
         .route("/metrics", get(metrics))
         .with_state(kit.metrics.clone());
-    let guarded = auth::guard(routes.merge(own), web_config);
     let red = red::Red::register(&kit.metrics);
-    guarded
-        .merge(probes)
+    auth::guard(routes.merge(own).merge(probes), web_config)
         .layer(axum::middleware::from_fn_with_state(red, red::observe))
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))

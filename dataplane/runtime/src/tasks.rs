@@ -198,7 +198,7 @@ mod tests {
         std::hint::black_box(false)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn task_that_ignores_shutdown_is_named_after_the_deadline() {
         let shutdown = Shutdown::new();
         let mut group = TaskGroup::new(&shutdown);
