@@ -5,7 +5,8 @@
 //! - [`store`]: the trait [`SeriesStore`] and what a store says about itself ([`info`] puts it on the
 //!   wire); [`apis`]: the traits of the services beside Store;
 //! - [`request`], [`series`], [`error`]: what goes in, what comes out, what goes wrong;
-//! - [`proto`]: the generated messages; [`wire`]: the hand-written codec of the series stream.
+//! - [`proto`]: the generated messages; [`wire`]: the hand-written codec of the series stream;
+//! - [`server`], [`client`]: the traits over gRPC, both ways; [`shard`]: which series a shard holds.
 //!
 //! Invariants: a series stream is in label order and never returns to a label set it has left; chunk
 //! data is never copied between the socket and the decoder; a failure is an error or a warning that
@@ -14,11 +15,14 @@
 //! It deliberately knows neither blocks nor buckets nor PromQL; samples are decoded elsewhere.
 
 pub mod apis;
+pub mod client;
 pub mod error;
 pub mod info;
 pub mod proto;
 pub mod request;
 pub mod series;
+pub mod server;
+pub mod shard;
 pub mod store;
 pub mod wire;
 
@@ -26,9 +30,11 @@ pub use apis::{
     Answer, ExemplarsApi, MetadataApi, QueryApi, QueryRangeStream, QueryStream, RulesApi,
     StatusApi, TargetsApi,
 };
+pub use client::{RemoteApis, RemoteConfig, RemoteStore};
 pub use error::{ErrorKind, StoreError};
 pub use request::{LabelsRequest, PartialResponse, SeriesRequest};
 pub use series::{Aggregate, Aggregates, Chunk, Payload, Series};
+pub use server::Services;
 pub use store::{
     Apis, Component, LabelsAnswer, SeriesFrame, SeriesStore, SeriesStream, StoreInfo, TsdbInfo,
 };
