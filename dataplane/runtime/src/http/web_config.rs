@@ -108,7 +108,10 @@ impl WebConfig {
         let raw: Raw = if text.trim().is_empty() {
             Raw::default()
         } else {
-            serde_saphyr::from_str(text).map_err(|error| ParseError::Invalid(error.to_string()))?
+            // Without the snippet: the lines around a mistake may hold hashes.
+            let options = serde_saphyr::options! { with_snippet: false };
+            serde_saphyr::from_str_with_options(text, options)
+                .map_err(|error| ParseError::Invalid(error.to_string()))?
         };
         let tls = raw
             .tls_server_config
