@@ -52,6 +52,12 @@ impl Function {
         FUNCTIONS.get(at)
     }
 
+    /// Returns the types that arguments have, the last one again and again.
+    pub(crate) fn arg_types_repeated(&self) -> impl Iterator<Item = ValueType> {
+        let last = self.arg_types.last().copied();
+        self.arg_types.iter().copied().chain(std::iter::from_fn(move || last))
+    }
+
     /// Returns the smallest number of arguments.
     #[must_use]
     pub const fn min_args(&self) -> usize {

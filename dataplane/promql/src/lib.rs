@@ -1,15 +1,23 @@
 //! PromQL: from the text of a query to its result.
 //!
-//! In reading order: [`ast`] (the syntax tree), [`functions`] (their signatures).
+//! In reading order: [`ast`] (the syntax tree), [`functions`] (their signatures), `lexer`, [`parser`],
+//! [`printer`].
 //!
 //! Invariants: a tree that the parser returns is well typed and of bounded depth. This room does
 //! not know where series come from: no storage, no network, no HTTP.
 
 pub mod ast;
 pub mod functions;
+mod lexer;
+pub mod parser;
+pub mod printer;
 
 pub use ast::{Expr, PosRange, ValueType};
 pub use functions::{Function, FunctionId};
+pub use parser::{
+    ParseError, ParseOptions, parse, parse_metric_selector, parse_series_matchers,
+};
+pub use printer::prettify;
 
 #[cfg(feature = "engine")]
 pub mod annotations;
