@@ -9,6 +9,8 @@ pub enum ParseDurationError {
     Empty,
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit { unit: String, text: String },
     #[error("duration out of range")]
     OutOfRange,
 }
@@ -45,20 +47,24 @@ pub fn parse_duration(text: &str) -> Result<i64, ParseDurationError> {
             return Err(invalid());
         }
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.len()
-            - tail
-                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
-                .len();
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
+        if unit.is_empty() {
+            return Err(invalid());
+        }
         let position = UNITS
             .iter()
             .position(|(name, _)| *name == unit)
-            .ok_or_else(invalid)?;
+            .ok_or_else(|| ParseDurationError::UnknownUnit {
+                unit: unit.to_owned(),
+                text: text.to_owned(),
+            })?;
         if position < next_unit {
             return Err(invalid());
         }
         next_unit = position + 1;
-        let number: i64 = number.parse().map_err(|_| ParseDurationError::OutOfRange)?;
+        let number: u64 = number.parse().map_err(|_| invalid())?;
+        let number = i64::try_from(number).map_err(|_| ParseDurationError::OutOfRange)?;
         let factor = UNITS.get(position).map_or(1, |(_, ms)| *ms);
         total = number
             .checked_mul(factor)
@@ -99,6 +105,21 @@ pub fn format_duration(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_those_of_prometheus() {
+        for (text, message) in [
+            ("", "empty duration string"),
+            ("5y1hs", "unknown unit \"hs\" in duration \"5y1hs\""),
+            ("2.5s", "unknown unit \".\" in duration \"2.5s\""),
+            ("5", "not a valid duration string: \"5\""),
+            ("5m1h", "not a valid duration string: \"5m1h\""),
+            ("99999999999999999999s", "not a valid duration string: \"99999999999999999999s\""),
+            ("300y", "duration out of range"),
+        ] {
+            assert_eq!(parse_duration(text).unwrap_err().to_string(), message);
+        }
+    }
 
     #[test]
     fn durations_parse_as_in_prometheus() {

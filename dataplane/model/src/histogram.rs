@@ -99,10 +99,16 @@ pub struct FloatHistogram {
 /// What is wrong with a histogram.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHistogram {
-    #[error("schema {0} is not known: it is {EXPONENTIAL_SCHEMA_MIN} to {EXPONENTIAL_SCHEMA_MAX}, or {CUSTOM_BUCKETS_SCHEMA} for custom buckets")]
+    #[error(
+        "schema {0} is not known: it is {EXPONENTIAL_SCHEMA_MIN} to {EXPONENTIAL_SCHEMA_MAX}, or {CUSTOM_BUCKETS_SCHEMA} for custom buckets"
+    )]
     UnknownSchema(i32),
     #[error("{side} spans have {spans} buckets, {buckets} are given")]
-    SpanMismatch { side: &'static str, spans: u64, buckets: u64 },
+    SpanMismatch {
+        side: &'static str,
+        spans: u64,
+        buckets: u64,
+    },
     #[error("a {side} span behind the first has a negative offset")]
     NegativeOffset { side: &'static str },
     #[error("a {side} bucket has a negative count")]
@@ -168,14 +174,15 @@ impl Histogram {
             custom_values: &self.custom_values,
         })?;
         let mut total = u128::from(self.zero_count);
-        for (side, deltas) in
-            [("positive", &self.positive_buckets), ("negative", &self.negative_buckets)]
-        {
+        for (side, deltas) in [
+            ("positive", &self.positive_buckets),
+            ("negative", &self.negative_buckets),
+        ] {
             let mut count = 0i128;
             for delta in deltas {
                 count += i128::from(*delta);
-                total += u128::try_from(count)
-                    .map_err(|_| InvalidHistogram::NegativeCount { side })?;
+                total +=
+                    u128::try_from(count).map_err(|_| InvalidHistogram::NegativeCount { side })?;
             }
         }
         // Observations of NaN are in no bucket.
@@ -184,7 +191,11 @@ impl Histogram {
         } else {
             total == u128::from(self.count)
         };
-        if fits { Ok(()) } else { Err(InvalidHistogram::CountMismatch) }
+        if fits {
+            Ok(())
+        } else {
+            Err(InvalidHistogram::CountMismatch)
+        }
     }
 }
 
@@ -208,9 +219,10 @@ impl FloatHistogram {
             negative: (&self.negative_spans, self.negative_buckets.len()),
             custom_values: &self.custom_values,
         })?;
-        for (side, counts) in
-            [("positive", &self.positive_buckets), ("negative", &self.negative_buckets)]
-        {
+        for (side, counts) in [
+            ("positive", &self.positive_buckets),
+            ("negative", &self.negative_buckets),
+        ] {
             if counts.iter().any(|count| *count < 0.0) {
                 return Err(InvalidHistogram::NegativeCount { side });
             }
@@ -235,7 +247,11 @@ fn check_layout(layout: &Layout<'_>) -> Result<(), InvalidHistogram> {
         }
         let (spans, buckets) = (count_buckets(spans), buckets as u64);
         if spans != buckets {
-            return Err(InvalidHistogram::SpanMismatch { side, spans, buckets });
+            return Err(InvalidHistogram::SpanMismatch {
+                side,
+                spans,
+                buckets,
+            });
         }
     }
     if layout.schema == CUSTOM_BUCKETS_SCHEMA {
@@ -262,7 +278,11 @@ fn check_layout(layout: &Layout<'_>) -> Result<(), InvalidHistogram> {
     if !(EXPONENTIAL_SCHEMA_MIN..=EXPONENTIAL_SCHEMA_MAX).contains(&layout.schema) {
         return Err(InvalidHistogram::UnknownSchema(layout.schema));
     }
-    if layout.custom_values.is_empty() { Ok(()) } else { Err(InvalidHistogram::ExponentialWithBounds) }
+    if layout.custom_values.is_empty() {
+        Ok(())
+    } else {
+        Err(InvalidHistogram::ExponentialWithBounds)
+    }
 }
 
 #[cfg(test)]
@@ -276,9 +296,21 @@ mod tests {
             zero_count: 2,
             count: 21,
             sum: 18.4,
-            positive_spans: vec![Span { offset: 0, length: 2 }, Span { offset: 1, length: 2 }],
+            positive_spans: vec![
+                Span {
+                    offset: 0,
+                    length: 2,
+                },
+                Span {
+                    offset: 1,
+                    length: 2,
+                },
+            ],
             positive_buckets: vec![1, 2, -2, 3],
-            negative_spans: vec![Span { offset: -3, length: 2 }],
+            negative_spans: vec![Span {
+                offset: -3,
+                length: 2,
+            }],
             negative_buckets: vec![4, 2],
             ..Histogram::default()
         }
@@ -289,8 +321,14 @@ mod tests {
         let float = sound().to_float();
         assert_eq!(float.positive_buckets, [1.0, 3.0, 1.0, 4.0]);
         assert_eq!(float.negative_buckets, [4.0, 6.0]);
-        assert_eq!(bucket_indices(&float.positive_spans).collect::<Vec<_>>(), [0, 1, 3, 4]);
-        assert_eq!(bucket_indices(&float.negative_spans).collect::<Vec<_>>(), [-3, -2]);
+        assert_eq!(
+            bucket_indices(&float.positive_spans).collect::<Vec<_>>(),
+            [0, 1, 3, 4]
+        );
+        assert_eq!(
+            bucket_indices(&float.negative_spans).collect::<Vec<_>>(),
+            [-3, -2]
+        );
         assert_eq!(float.validate(), Ok(()));
     }
 
@@ -301,17 +339,30 @@ mod tests {
         let changes: [(Change, InvalidHistogram); 7] = [
             (|h| h.count = 20, InvalidHistogram::CountMismatch),
             (|h| h.schema = 9, InvalidHistogram::UnknownSchema(9)),
-            (|h| h.positive_buckets[1] = -2, InvalidHistogram::NegativeCount { side: "positive" }),
+            (
+                |h| h.positive_buckets[1] = -2,
+                InvalidHistogram::NegativeCount { side: "positive" },
+            ),
             (
                 |h| h.negative_buckets.push(0),
-                InvalidHistogram::SpanMismatch { side: "negative", spans: 2, buckets: 3 },
+                InvalidHistogram::SpanMismatch {
+                    side: "negative",
+                    spans: 2,
+                    buckets: 3,
+                },
             ),
             (
                 |h| h.positive_spans[1].offset = -1,
                 InvalidHistogram::NegativeOffset { side: "positive" },
             ),
-            (|h| h.custom_values.push(1.0), InvalidHistogram::ExponentialWithBounds),
-            (|h| h.schema = CUSTOM_BUCKETS_SCHEMA, InvalidHistogram::TooFewBounds),
+            (
+                |h| h.custom_values.push(1.0),
+                InvalidHistogram::ExponentialWithBounds,
+            ),
+            (
+                |h| h.schema = CUSTOM_BUCKETS_SCHEMA,
+                InvalidHistogram::TooFewBounds,
+            ),
         ];
         for (change, expected) in changes {
             let mut histogram = sound();
@@ -326,7 +377,10 @@ mod tests {
             schema: CUSTOM_BUCKETS_SCHEMA,
             count: 5,
             sum: 3.0,
-            positive_spans: vec![Span { offset: 1, length: 2 }],
+            positive_spans: vec![Span {
+                offset: 1,
+                length: 2,
+            }],
             positive_buckets: vec![2, 1],
             custom_values: vec![0.5, 1.0],
             ..Histogram::default()

@@ -167,7 +167,7 @@ fn describe(err: &regex_syntax::Error, pattern: &str) -> String {
 }
 
 /// Rewrites RE2 syntax to Rust's where the two read the same text differently.
-fn rewrite(pattern: &str) -> Result<String, RegexError> {
+pub(crate) fn rewrite(pattern: &str) -> Result<String, RegexError> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
