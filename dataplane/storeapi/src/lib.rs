@@ -16,9 +16,12 @@
 
 pub mod apis;
 pub mod client;
+pub mod coverage;
 pub mod error;
 pub mod info;
+pub mod merge;
 pub mod proto;
+pub mod proxy;
 pub mod request;
 pub mod series;
 pub mod server;
@@ -31,7 +34,9 @@ pub use apis::{
     StatusApi, TargetsApi,
 };
 pub use client::{RemoteApis, RemoteConfig, RemoteStore};
+pub use coverage::{Coverage, CoverageRecorder, StoreCoverage};
 pub use error::{ErrorKind, StoreError};
+pub use proxy::{Endpoint, Endpoints, Proxy, ProxyConfig, Selection, against_external_labels};
 pub use request::{LabelsRequest, PartialResponse, SeriesRequest};
 pub use series::{Aggregate, Aggregates, Chunk, Payload, Series};
 pub use server::Services;
