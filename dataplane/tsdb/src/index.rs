@@ -17,13 +17,17 @@
 
 mod postings_table;
 mod reader;
+mod select;
 mod series;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod toc;
 mod writer;
 
-pub use postings_table::{ALL_POSTINGS, PostingsTable};
+pub use postings_table::{ALL_POSTINGS, PostingsTable, ValuesIter};
 pub use reader::{Reader, resolve_labels};
+pub use select::SelectorPlan;
 pub use series::{ChunkMeta, SeriesEntry, SeriesRef, decode_series, series_length};
 pub use symbols::{SymbolRef, Symbols};
 pub use toc::{TOC_BYTES, Toc};

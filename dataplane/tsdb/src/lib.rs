@@ -20,12 +20,14 @@
     allow(clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod block;
 mod cursor;
 mod error;
 pub mod index;
 pub mod meta;
 pub mod postings;
 pub mod segment;
+pub mod tombstones;
 
 pub use cursor::CRC_BYTES;
 pub use error::{Corrupt, WriteError};

@@ -10,7 +10,7 @@
 //! there all pairs are held.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use bytes::Bytes;
 
@@ -37,6 +37,9 @@ pub struct PostingsTable {
     postings_end: u64,
     names: Names,
 }
+
+/// Values of a name, each with where its list lies.
+pub type ValuesIter<'a> = Box<dyn Iterator<Item = (&'a str, Range<u64>)> + Send + 'a>;
 
 #[derive(Debug, Clone)]
 enum Names {
@@ -165,40 +168,55 @@ impl PostingsTable {
 
     /// Returns the values of `name` in order, each with where its list lies (see
     /// [`PostingsTable::range`]).
-    pub fn values<'a>(
-        &'a self,
-        name: &str,
-    ) -> Box<dyn Iterator<Item = (&'a str, Range<u64>)> + 'a> {
-        match &self.names {
-            Names::Full(names) => match names.get(name) {
-                None => Box::new(std::iter::empty()),
-                Some(values) => Box::new(
-                    values
-                        .iter()
-                        .map(|(value, range)| (&**value, range.clone())),
-                ),
-            },
-            Names::Sampled(names) => match names.get(name) {
-                None => Box::new(std::iter::empty()),
-                Some(samples) => Box::new(self.walk(
-                    samples.places.first().copied(),
-                    samples.end,
-                    samples.values,
-                )),
-            },
-        }
+    pub fn values<'a>(&'a self, name: &str) -> ValuesIter<'a> {
+        self.values_from(name, "")
     }
 
-    fn walk(
-        &self,
-        first: Option<u32>,
-        end: u32,
-        count: usize,
-    ) -> impl Iterator<Item = (&str, Range<u64>)> + '_ {
-        let mut cursor = self.cursor(first.unwrap_or(end));
+    /// [`PostingsTable::values`] from the first one that is not before `start`.
+    pub fn values_from<'a>(&'a self, name: &str, start: &str) -> ValuesIter<'a> {
+        let samples = match &self.names {
+            Names::Full(names) => {
+                let from = (Bound::Included(start), Bound::Unbounded);
+                return match names.get(name) {
+                    None => Box::new(std::iter::empty()),
+                    Some(values) => Box::new(
+                        values
+                            .range::<str, _>(from)
+                            .map(|(value, range)| (&**value, range.clone())),
+                    ),
+                };
+            }
+            Names::Sampled(names) => match names.get(name) {
+                None => return Box::new(std::iter::empty()),
+                Some(samples) => samples,
+            },
+        };
+        let before = samples.places.partition_point(|&place| {
+            Entry::read(&mut self.cursor(place)).is_ok_and(|entry| entry.value < start)
+        });
+        let first = samples
+            .places
+            .get(before.saturating_sub(1))
+            .copied()
+            .unwrap_or(samples.end);
+        let start = start.to_owned();
+        Box::new(
+            self.walk(first, samples.end)
+                .skip_while(move |(value, _)| *value < start.as_str()),
+        )
+    }
+
+    /// Walks the entries from one place to another.
+    fn walk(&self, from: u32, to: u32) -> impl Iterator<Item = (&str, Range<u64>)> + '_ {
+        let mut cursor = self.cursor(from);
+        let mut place = cursor.position();
         let mut next = Entry::read(&mut cursor).ok();
-        (0..count).map_while(move |_| {
+        std::iter::from_fn(move || {
+            if place >= to as usize {
+                return None;
+            }
             let entry = next.take()?;
+            place = cursor.position();
             next = Entry::read(&mut cursor).ok();
             let end = next.as_ref().map_or(self.postings_end, |next| next.offset);
             Some((entry.value, entry.offset..end))

@@ -1,11 +1,11 @@
 //! A whole index file.
 
 use bytes::Bytes;
-use model::{Labels, LabelsBuilder, TimeRange};
+use model::{Labels, LabelsBuilder, Matcher, TimeRange};
 
 use super::{
-    HEADER_BYTES, PostingsTable, SeriesEntry, SeriesRef, SymbolRef, Symbols, Toc, Version,
-    decode_series,
+    HEADER_BYTES, PostingsTable, SelectorPlan, SeriesEntry, SeriesRef, SymbolRef, Symbols, Toc,
+    Version, decode_series,
 };
 use crate::Corrupt;
 use crate::postings::{BigEndianPostings, decode_postings};
@@ -75,6 +75,18 @@ impl Reader {
     /// The list is not sound.
     pub fn postings_at(&self, offset: u64) -> Result<BigEndianPostings<'_>, Corrupt> {
         decode_postings(slice(&self.data, offset)?)
+    }
+
+    /// Returns the series that satisfy all of `matchers`, in order.
+    ///
+    /// # Errors
+    /// A list is not sound.
+    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<SeriesRef>, Corrupt> {
+        let Some(plan) = SelectorPlan::new(&self.postings, matchers)? else {
+            return Ok(Vec::new());
+        };
+        let series = plan.series(|range| self.postings_at(range.start))?;
+        Ok(series.into_iter().map(SeriesRef).collect())
     }
 
     /// Decodes a series' entry, with the chunks that overlap `range`.
