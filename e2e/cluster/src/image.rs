@@ -338,6 +338,11 @@ fn sha256_of(path: &Path) -> Result<String> {
     Ok(hex(&summed.hash.finalize()))
 }
 
+/// The SHA-256 of some bytes in hexadecimal digits.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 //! names by pid and start time, so that nothing else is ever signalled.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,8 +12,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::parts;
+
 /// How often a condition on another process is looked at.
 const POLL: Duration = Duration::from_millis(50);
+
+/// The environment variable that every daemon carries and passes on.
+const MARK: &str = "HINDSIGHT_CLUSTER";
+
+/// How long the kernel may take to end what was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines of a log shown when its process fails.
 const LOG_TAIL_LINES: usize = 15;
@@ -130,8 +138,9 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the command in a session of its own, its output appended to `log`.
-    pub(crate) fn start(name: &str, run: &Invocation, log: &Path) -> Result<Self> {
+    /// Starts the command in a session of its own, its output appended to `log`. Its environment
+    /// carries `mark`, by which [`marked`] finds it where the record was not written any more.
+    pub(crate) fn start(name: &str, run: &Invocation, log: &Path, mark: &str) -> Result<Self> {
         let out = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -142,6 +151,7 @@ impl Daemon {
             .arg(&run.program)
             .args(&run.arguments)
             .envs(run.environment.iter().map(|(name, value)| (name, value)))
+            .env(MARK, mark)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
@@ -185,7 +195,7 @@ impl Daemon {
     pub(crate) fn stop(&self, patience: Duration) -> Result<()> {
         for (signal, patience) in [
             (Signal::SIGTERM, patience),
-            (Signal::SIGKILL, Duration::from_secs(10)),
+            (Signal::SIGKILL, KILL_PATIENCE),
         ] {
             if !self.runs()? {
                 return Ok(());
@@ -205,6 +215,59 @@ impl Daemon {
             );
         }
         Ok(())
+    }
+}
+
+/// A process found by its mark.
+#[derive(Clone, Debug)]
+pub(crate) struct Marked {
+    pub(crate) pid: i32,
+    /// The program's file name.
+    pub(crate) program: String,
+}
+
+/// Every process whose environment carries this mark: daemons and what they started.
+pub(crate) fn marked(mark: &str) -> Result<Vec<Marked>> {
+    let wanted = format!("{MARK}={mark}");
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // Processes end while one looks, and others are none of ours to read.
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
+        if !environment.split(|&byte| byte == 0).any(|variable| variable == wanted.as_bytes()) {
+            continue;
+        }
+        let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+        let program = command.split(|&byte| byte == 0).next().unwrap_or_default();
+        let program = String::from_utf8_lossy(program);
+        let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+        found.push(Marked { pid, program });
+    }
+    Ok(found)
+}
+
+/// Kills every one of these and waits for their end. `list` is asked again until it names nobody.
+pub(crate) fn kill_all(what: &str, list: impl Fn() -> Result<Vec<i32>>) -> Result<()> {
+    let deadline = Instant::now() + KILL_PATIENCE;
+    loop {
+        let pids = list()?;
+        let alive: Vec<_> = pids
+            .into_iter()
+            .filter(|&pid| matches!(Stat::read(pid), Ok(Some(stat)) if !stat.ended))
+            .collect();
+        if alive.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!("{what} do not end, not even on SIGKILL: {alive:?}");
+        }
+        for pid in alive {
+            // It may have ended since it was listed.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        std::thread::sleep(POLL);
     }
 }
 
@@ -264,11 +327,24 @@ pub(crate) fn tail(log: &Path) -> String {
 
 /// Runs a command to its end and answers its stdout; where it fails the error carries its stderr.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
+    run_with_input(program, arguments, "")
+}
+
+/// [`run`] with something on its stdin.
+pub(crate) fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<String> {
+    let path = parts::find(program).with_context(|| format!("{program} is not installed"))?;
+    let mut child = Command::new(path)
         .args(arguments)
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| format!("run {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read its input says by its status whether that is wrong.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().with_context(|| format!("run {program}"))?;
     if !output.status.success() {
         bail!(
             "{program} {} failed ({}): {}",
@@ -309,7 +385,7 @@ mod tests {
     fn a_record_with_another_start_time_names_nobody() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let run = Invocation::new("sleep").arg("600");
-        let daemon = Daemon::start("sleeper", &run, &dir.path().join("log")).expect("start");
+        let daemon = Daemon::start("sleeper", &run, &dir.path().join("log"), "test").expect("start");
         let stranger = Daemon {
             started: daemon.started + 1,
             ..daemon.clone()

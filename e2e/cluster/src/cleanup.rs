@@ -1,0 +1,190 @@
+//! Pods' cgroups and mounts, and their removal when the cluster goes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, umount2};
+
+use crate::layout::{CGROUP, CNI_NETWORK, Layout};
+use crate::process::kill_all;
+
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// Makes the cluster's cgroup in every hierarchy: pods live below it, so that `down` knows which
+/// processes are pods' of this cluster.
+pub(crate) fn make_cgroups() -> Result<()> {
+    for hierarchy in hierarchies()? {
+        let group = hierarchy.join(CGROUP);
+        if !group.try_exists()? {
+            fs::create_dir(&group).with_context(|| {
+                format!("create {}: the cluster needs a writable cgroup tree", group.display())
+            })?;
+        }
+        // In the first version's cpuset a new group starts with no processors and no memory.
+        for name in ["cpuset.cpus", "cpuset.mems"] {
+            let (from, to) = (hierarchy.join(name), group.join(name));
+            if from.try_exists()? && fs::read_to_string(&to).is_ok_and(|set| set.trim().is_empty())
+            {
+                fs::write(&to, fs::read(&from)?)
+                    .with_context(|| format!("write {}", to.display()))?;
+            }
+        }
+        enable_controllers(&hierarchy)?;
+    }
+    Ok(())
+}
+
+/// In the second version children get a controller only where the parent passes it on.
+fn enable_controllers(hierarchy: &Path) -> Result<()> {
+    let Ok(controllers) = fs::read_to_string(hierarchy.join("cgroup.controllers")) else {
+        return Ok(());
+    };
+    for group in [hierarchy.to_owned(), hierarchy.join(CGROUP)] {
+        for controller in controllers.split_ascii_whitespace() {
+            let path = group.join("cgroup.subtree_control");
+            fs::write(&path, format!("+{controller}"))
+                .with_context(|| format!("enable {controller} in {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The roots of all hierarchies: one where the second version is used alone.
+fn hierarchies() -> Result<Vec<PathBuf>> {
+    let mounts = mounts()?;
+    Ok(mounts
+        .into_iter()
+        .filter(|mount| matches!(mount.kind.as_str(), "cgroup" | "cgroup2"))
+        .map(|mount| mount.point)
+        .filter(|point| point.starts_with(CGROUP_ROOT))
+        .collect())
+}
+
+/// Ends every process in the cluster's cgroups and removes these.
+pub(crate) fn remove_cgroups() -> Result<()> {
+    let groups: Vec<_> =
+        hierarchies()?.into_iter().map(|hierarchy| hierarchy.join(CGROUP)).collect();
+    let pods = || {
+        let mut pids = Vec::new();
+        for group in &groups {
+            collect_pids(group, &mut pids);
+        }
+        Ok(pids)
+    };
+    kill_all("processes of pods", pods)?;
+    for group in &groups {
+        remove_group(group)?;
+    }
+    Ok(())
+}
+
+fn collect_pids(group: &Path, pids: &mut Vec<i32>) {
+    // Groups go while one looks.
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    pids.extend(text.lines().filter_map(|pid| pid.parse::<i32>().ok()));
+    for child in children(group) {
+        collect_pids(&child, pids);
+    }
+}
+
+fn remove_group(group: &Path) -> Result<()> {
+    for child in children(group) {
+        remove_group(&child)?;
+    }
+    match fs::remove_dir(group) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", group.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn children(group: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(group).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+struct Mount {
+    point: PathBuf,
+    kind: String,
+}
+
+fn mounts() -> Result<Vec<Mount>> {
+    let path = "/proc/self/mountinfo";
+    let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    Ok(text.lines().filter_map(mount).collect())
+}
+
+/// One line: ids, root, mount point, options, optional fields, a dash, then the kind.
+fn mount(line: &str) -> Option<Mount> {
+    let (before, after) = line.split_once(" - ")?;
+    let point = before.split(' ').nth(4)?;
+    let kind = after.split(' ').next()?;
+    Some(Mount { point: unescape(point).into(), kind: kind.to_owned() })
+}
+
+/// mountinfo writes blanks and backslashes as three octal digits.
+fn unescape(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for (escaped, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+        plain = plain.replace(escaped, character);
+    }
+    plain
+}
+
+/// Unmounts everything below the folder, the last mounted first.
+pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
+    for mount in mounts()?.into_iter().rev().filter(|mount| mount.point.starts_with(dir)) {
+        match umount2(&mount.point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            // Gone with one that lay above it.
+            Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("unmount {}", mount.point.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Files that kubelet and the CNI plugins write outside the state folder, at places of their own choice.
+pub(crate) fn remove_traces(layout: &Layout) -> Result<()> {
+    let entries = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries("/var/log/containers") {
+        let path = entry.path();
+        if fs::read_link(&path).is_ok_and(|target| target.starts_with(&layout.dir)) {
+            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+        }
+    }
+    for entry in entries("/var/lib/cni/results") {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(&format!("{CNI_NETWORK}-")) {
+            let path = entry.path();
+            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+        }
+    }
+    // Only where nothing of anybody else's lies in them.
+    for dir in ["/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"] {
+        let _ = fs::remove_dir(dir);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_mountinfo_is_read_whatever_its_optional_fields() {
+        let line = r"36 35 98:0 /mnt1 /state/a\040b rw,noatime master:1 shared:7 - ext3 /dev/root rw";
+        let read = mount(line).expect("a mount");
+        assert_eq!((read.point.as_path(), read.kind.as_str()), (Path::new("/state/a b"), "ext3"));
+        let line = "40 35 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        assert_eq!(mount(line).expect("a mount").kind, "cgroup2");
+        assert!(mount("garbage").is_none());
+    }
+}
