@@ -55,7 +55,10 @@ impl Function {
     /// Returns the types that arguments have, the last one again and again.
     pub(crate) fn arg_types_repeated(&self) -> impl Iterator<Item = ValueType> {
         let last = self.arg_types.last().copied();
-        self.arg_types.iter().copied().chain(std::iter::from_fn(move || last))
+        self.arg_types
+            .iter()
+            .copied()
+            .chain(std::iter::from_fn(move || last))
     }
 
     /// Returns the smallest number of arguments.

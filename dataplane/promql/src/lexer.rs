@@ -9,7 +9,7 @@ mod token;
 
 pub(crate) use token::{Token, TokenKind};
 
-use quoting::{quote, quote_char};
+use quoting::quote_char;
 
 /// A place where no token can be read: byte offset and message.
 pub(crate) struct LexError {
@@ -71,7 +71,11 @@ impl<'a> Lexer<'a> {
                 self.statements()
             };
             if let Some(kind) = step? {
-                return Ok(Token { kind, start: self.start, text: self.token_text() });
+                return Ok(Token {
+                    kind,
+                    start: self.start,
+                    text: self.token_text(),
+                });
             }
         }
     }
@@ -111,12 +115,18 @@ impl<'a> Lexer<'a> {
 
     /// An error at the start of the current token.
     fn fail<T>(&self, message: String) -> Result<T, LexError> {
-        Err(LexError { at: self.start, message })
+        Err(LexError {
+            at: self.start,
+            message,
+        })
     }
 
     /// An error that is found only after the current token was complete, and stands after it.
     fn fail_after<T>(&self, message: String) -> Result<T, LexError> {
-        Err(LexError { at: self.pos, message })
+        Err(LexError {
+            at: self.pos,
+            message,
+        })
     }
 
     fn statements(&mut self) -> Step {
@@ -233,7 +243,10 @@ impl<'a> Lexer<'a> {
         if let Some(kind) = self.duration_keyword(first) {
             return Ok(Some(kind));
         }
-        self.fail(format!("unexpected character: {}, expected ':'", quote_char(Some(first))))
+        self.fail(format!(
+            "unexpected character: {}, expected ':'",
+            quote_char(Some(first))
+        ))
     }
 
     /// Reads one of the keywords that durations may have; `first` is already consumed.
@@ -303,8 +316,7 @@ impl<'a> Lexer<'a> {
                 Some(kind) => kind,
                 None => {
                     let c = quote_char(Some(c));
-                    return self
-                        .fail(format!("unexpected character in duration expression: {c}"));
+                    return self.fail(format!("unexpected character in duration expression: {c}"));
                 }
             },
         };
@@ -334,8 +346,9 @@ impl<'a> Lexer<'a> {
             '!' if self.accept("=") => TokenKind::Neq,
             '!' => {
                 let next = quote_char(self.peek());
-                return self
-                    .fail(format!("unexpected character after '!' inside braces: {next}"));
+                return self.fail(format!(
+                    "unexpected character after '!' inside braces: {next}"
+                ));
             }
             '{' => return self.fail("unexpected left brace '{'".to_owned()),
             '}' => {
@@ -393,7 +406,10 @@ impl<'a> Lexer<'a> {
             Some('u') => (4, 16, u32::from(char::MAX)),
             Some('U') => (8, 16, u32::from(char::MAX)),
             Some(c) => {
-                return self.fail(format!("unknown escape sequence {}", quoting::code_point(c)));
+                return self.fail(format!(
+                    "unknown escape sequence {}",
+                    quoting::code_point(c)
+                ));
             }
         };
         let mut value: u32 = 0;
@@ -411,86 +427,6 @@ impl<'a> Lexer<'a> {
             return self.fail("escape sequence is an invalid Unicode code point".to_owned());
         }
         Ok(())
-    }
-
-    /// Reads a number or a duration; its first character is already consumed.
-    fn number_or_duration(&mut self) -> Step {
-        self.pos = self.start;
-        if self.scan_number() {
-            return Ok(Some(TokenKind::Number));
-        }
-        if self.accept_remaining_duration() {
-            return Ok(Some(TokenKind::Duration));
-        }
-        self.fail(format!("bad number or duration syntax: {}", quote(self.token_text())))
-    }
-
-    /// Reads the units of a duration after its first digits; on failure also the offending
-    /// character, for the message.
-    fn accept_remaining_duration(&mut self) -> bool {
-        if !self.accept("smhdwy") {
-            return false;
-        }
-        // The `s` of `ms`; wrong units such as `hs` are found when the duration is computed.
-        self.accept("s");
-        while self.accept("0123456789") {
-            self.skip_while(|c| c.is_ascii_digit());
-            // Years come first or not at all.
-            if !self.accept("smhdw") {
-                return false;
-            }
-            self.accept("s");
-        }
-        if self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-            return false;
-        }
-        true
-    }
-
-    /// Reads what looks like a number; whether it is one is found when its value is computed.
-    fn scan_number(&mut self) -> bool {
-        let mut digits = "0123456789";
-        let mut hexadecimal = false;
-        if self.accept("0") && self.accept("xX") {
-            self.accept("_");
-            digits = "0123456789abcdefABCDEF";
-            hexadecimal = true;
-        }
-        self.accept(".");
-        self.accept(digits);
-        let (mut got_dot, mut got_exponent) = (false, false);
-        while let Some(c) = self.peek() {
-            match c {
-                '.' => {
-                    self.next();
-                    if got_dot || self.accept("_.") || hexadecimal {
-                        return false;
-                    }
-                    got_dot = true;
-                }
-                'e' | 'E' => {
-                    self.next();
-                    if got_exponent {
-                        return false;
-                    }
-                    got_exponent = true;
-                    self.accept("+-");
-                    if self.accept("._eE") || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                '_' => {
-                    self.next();
-                    if self.accept("._eE") || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                c if digits.contains(c) => self.skip_while(|c| digits.contains(c)),
-                _ => break,
-            }
-        }
-        self.pos > self.start && !self.peek().is_some_and(is_alphanumeric)
     }
 
     /// Reads a word; its first character is already consumed.

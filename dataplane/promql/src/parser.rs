@@ -1,13 +1,14 @@
 //! Parses queries into typed syntax trees.
 //!
 //! A recursive descent with operator precedences that stops at the first error, which is the one
-//! Prometheus shows. `syntax` reads the grammar, `duration` the arithmetic inside of ranges and
-//! offsets, `check` the types. Which of several messages fits an unexpected token depends on the
+//! Prometheus shows. `syntax` reads the grammar, `grouping` lists of labels, `duration` the
+//! arithmetic inside of ranges and offsets, `check` the types. Which of several messages fits an unexpected token depends on the
 //! construct around it; the parser keeps a stack of these constructs.
 
 mod check;
 mod duration;
 mod error;
+mod grouping;
 mod modifier;
 mod selector;
 mod syntax;
@@ -21,6 +22,10 @@ use crate::lexer::{LexError, Lexer, Token, TokenKind};
 
 /// The most levels of a syntax tree, so that recursion over it cannot exhaust a stack.
 pub const MAX_DEPTH: usize = 512;
+
+/// The most levels of parentheses, calls, aggregations and signs, each of which takes more of the
+/// parser's own stack than a level of the tree does.
+pub const MAX_NESTING: usize = 128;
 
 /// The largest query, in bytes.
 pub const MAX_QUERY_BYTES: usize = 1 << 20;
@@ -44,7 +49,8 @@ pub struct ParseOptions {
 ///
 /// # Errors
 /// The first error of the query, with Prometheus' message and position, or that it is larger than
-/// [`MAX_QUERY_BYTES`] or deeper than [`MAX_DEPTH`].
+/// [`MAX_QUERY_BYTES`] or deeper than [`MAX_DEPTH`] or
+/// [`MAX_NESTING`].
 pub fn parse(query: &str, options: &ParseOptions) -> Result<Expr, ParseError> {
     let mut parser = Parser::new(query, options)?;
     let mut expr = parser.query()?;
@@ -156,9 +162,12 @@ impl<'a> Parser<'a> {
         if let Some(token) = self.peeked {
             return Ok(token);
         }
-        let token = self.lexer.next_token().map_err(|LexError { at, message }| {
-            ParseError::new(self.query, PosRange::new(at, self.query.len()), message)
-        })?;
+        let token = self
+            .lexer
+            .next_token()
+            .map_err(|LexError { at, message }| {
+                ParseError::new(self.query, PosRange::new(at, self.query.len()), message)
+            })?;
         self.peeked = Some(token);
         Ok(token)
     }
@@ -173,12 +182,20 @@ impl<'a> Parser<'a> {
 
     /// Consumes the next token if it is of a kind.
     fn accept(&mut self, kind: TokenKind) -> Result<Option<Token<'a>>, ParseError> {
-        if self.peek()?.kind == kind { self.next().map(Some) } else { Ok(None) }
+        if self.peek()?.kind == kind {
+            self.next().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Consumes the next token, which has to be of a kind.
     fn expect(&mut self, kind: TokenKind) -> Result<Token<'a>, ParseError> {
-        if self.peek()?.kind == kind { self.next() } else { Err(self.unexpected()) }
+        if self.peek()?.kind == kind {
+            self.next()
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// Reads with a construct as the innermost one.
@@ -243,7 +260,10 @@ fn literal_duration(seconds: f64) -> DurationSpec {
 /// Returns seconds as whole nanoseconds: Prometheus' resolution, which decides whether an offset is
 /// zero.
 fn nanoseconds(seconds: f64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the range is checked by the caller")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range is checked by the caller"
+    )]
     let nanoseconds = (seconds * 1e9).round() as i64;
     nanoseconds
 }

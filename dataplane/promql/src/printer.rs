@@ -11,9 +11,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use model::{METRIC_NAME, MatchOp, Matcher, format_duration};
 
 use crate::ast::{
-    AggregateExpr, At, BinaryExpr, DurationExpr, DurationSpec, Expr, MatrixSelector,
-    NumberLiteral, RangeModifier, StringLiteral, Subquery, VectorMatchCardinality, VectorMatching,
-    VectorSelector,
+    AggregateExpr, At, BinaryExpr, DurationExpr, DurationSpec, Expr, MatrixSelector, NumberLiteral,
+    RangeModifier, StringLiteral, Subquery, VectorMatchCardinality, VectorMatching, VectorSelector,
 };
 use crate::lexer::quoting::quote;
 
@@ -63,7 +62,10 @@ impl Display for NumberLiteral {
         if !self.is_duration {
             return write!(f, "{}", Number(self.value));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the parser keeps it in range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the parser keeps it in range"
+        )]
         let ms = (self.value.abs() * 1e9) as i64 / 1_000_000;
         let sign = if self.value < 0.0 { "-" } else { "" };
         write!(f, "{sign}{}", format_duration(ms))
@@ -90,7 +92,7 @@ struct ShortNumber(f64);
 impl Display for ShortNumber {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let magnitude = self.0.abs();
-        if !magnitude.is_finite() || magnitude == 0.0 || (1e-4..1e21).contains(&magnitude) {
+        if !magnitude.is_finite() || magnitude == 0.0 || (1e-4..1e6).contains(&magnitude) {
             return write!(f, "{}", Number(self.0));
         }
         let text = format!("{:e}", self.0);
@@ -140,8 +142,13 @@ impl Display for Series<'_> {
                 && matcher.value == *name
                 && !name.is_empty())
         };
-        let mut matchers: Vec<String> =
-            self.0.matchers.iter().filter(says_name).map(matcher_text).collect();
+        let mut matchers: Vec<String> = self
+            .0
+            .matchers
+            .iter()
+            .filter(says_name)
+            .map(matcher_text)
+            .collect();
         if matchers.is_empty() {
             return Ok(());
         }
@@ -151,7 +158,12 @@ impl Display for Series<'_> {
 }
 
 fn matcher_text(matcher: &Matcher) -> String {
-    format!("{}{}{}", label_text(&matcher.name), matcher.op.as_str(), quote(&matcher.value))
+    format!(
+        "{}{}{}",
+        label_text(&matcher.name),
+        matcher.op.as_str(),
+        quote(&matcher.value)
+    )
 }
 
 /// Returns a label name, quoted where it would not be one otherwise.
@@ -233,7 +245,12 @@ struct AggregateHead<'a>(&'a AggregateExpr);
 
 impl Display for AggregateHead<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let AggregateExpr { op, grouping, without, .. } = self.0;
+        let AggregateExpr {
+            op,
+            grouping,
+            without,
+            ..
+        } = self.0;
         let labels = labels_text(grouping);
         match (without, grouping.is_empty()) {
             (true, _) => write!(f, "{op} without ({labels}) "),
@@ -250,7 +267,10 @@ impl Display for BinaryHead<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let bool_modifier = if self.0.return_bool { " bool" } else { "" };
         write!(f, "{}{bool_modifier}", self.0.op)?;
-        self.0.matching.as_ref().map_or(Ok(()), |matching| write!(f, "{matching}"))
+        self.0
+            .matching
+            .as_ref()
+            .map_or(Ok(()), |matching| write!(f, "{matching}"))
     }
 }
 
@@ -270,7 +290,10 @@ impl Display for VectorMatching {
             write!(f, " {group} ({})", labels_text(&self.include))?;
         }
         match (self.fill.lhs, self.fill.rhs) {
-            #[expect(clippy::float_cmp, reason = "the same value on both sides is one `fill`")]
+            #[expect(
+                clippy::float_cmp,
+                reason = "the same value on both sides is one `fill`"
+            )]
             (Some(lhs), Some(rhs)) if lhs == rhs => write!(f, " fill ({})", ShortNumber(lhs)),
             (lhs, rhs) => {
                 if let Some(lhs) = lhs {

@@ -1,6 +1,92 @@
-//! The values of number tokens.
+//! Number and duration tokens, and the values of numbers.
 
 use super::quoting::quote;
+use super::{Lexer, Step, TokenKind, is_alphanumeric};
+
+impl Lexer<'_> {
+    /// Reads a number or a duration; its first character is already consumed.
+    pub(super) fn number_or_duration(&mut self) -> Step {
+        self.pos = self.start;
+        if self.scan_number() {
+            return Ok(Some(TokenKind::Number));
+        }
+        if self.accept_remaining_duration() {
+            return Ok(Some(TokenKind::Duration));
+        }
+        self.fail(format!(
+            "bad number or duration syntax: {}",
+            quote(self.token_text())
+        ))
+    }
+
+    /// Reads the units of a duration after its first digits; on failure also the offending
+    /// character, for the message.
+    fn accept_remaining_duration(&mut self) -> bool {
+        if !self.accept("smhdwy") {
+            return false;
+        }
+        // The `s` of `ms`; wrong units such as `hs` are found when the duration is computed.
+        self.accept("s");
+        while self.accept("0123456789") {
+            self.skip_while(|c| c.is_ascii_digit());
+            // Years come first or not at all.
+            if !self.accept("smhdw") {
+                return false;
+            }
+            self.accept("s");
+        }
+        if self.peek().is_some_and(is_alphanumeric) {
+            self.next();
+            return false;
+        }
+        true
+    }
+
+    /// Reads what looks like a number; whether it is one is found when its value is computed.
+    fn scan_number(&mut self) -> bool {
+        let mut digits = "0123456789";
+        let mut hexadecimal = false;
+        if self.accept("0") && self.accept("xX") {
+            self.accept("_");
+            digits = "0123456789abcdefABCDEF";
+            hexadecimal = true;
+        }
+        self.accept(".");
+        self.accept(digits);
+        let (mut got_dot, mut got_exponent) = (false, false);
+        while let Some(c) = self.peek() {
+            match c {
+                '.' => {
+                    self.next();
+                    if got_dot || self.accept("_.") || hexadecimal {
+                        return false;
+                    }
+                    got_dot = true;
+                }
+                'e' | 'E' => {
+                    self.next();
+                    if got_exponent {
+                        return false;
+                    }
+                    got_exponent = true;
+                    self.accept("+-");
+                    if self.accept("._eE") || self.peek().is_none() {
+                        return false;
+                    }
+                }
+                '_' => {
+                    self.next();
+                    if self.accept("._eE") || self.peek().is_none() {
+                        return false;
+                    }
+                }
+                c if digits.contains(c) => self.skip_while(|c| digits.contains(c)),
+                _ => break,
+            }
+        }
+        self.pos > self.start && !self.peek().is_some_and(is_alphanumeric)
+    }
+}
 
 /// Returns the value of a number token: a decimal, octal (`017`) or hexadecimal integer, or a
 /// float; `_` may separate digits.
@@ -8,7 +94,12 @@ use super::quoting::quote;
 /// # Errors
 /// Go's message for a text that is no number or too large.
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
-    let fail = |reason: &str| Err(format!("strconv.ParseFloat: parsing {}: {reason}", quote(text)));
+    let fail = |reason: &str| {
+        Err(format!(
+            "strconv.ParseFloat: parsing {}: {reason}",
+            quote(text)
+        ))
+    };
     if !underscores_separate_digits(text) {
         return fail("invalid syntax");
     }
@@ -28,7 +119,10 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
 }
 
 fn parse_integer(digits: &str) -> Option<i64> {
-    if let Some(hexadecimal) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    if let Some(hexadecimal) = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         return unsigned(hexadecimal, 16);
     }
     match digits.strip_prefix('0') {
@@ -39,7 +133,11 @@ fn parse_integer(digits: &str) -> Option<i64> {
 
 fn unsigned(digits: &str, base: u32) -> Option<i64> {
     // `from_str_radix` would allow a sign.
-    if digits.starts_with(['+', '-']) { None } else { i64::from_str_radix(digits, base).ok() }
+    if digits.starts_with(['+', '-']) {
+        None
+    } else {
+        i64::from_str_radix(digits, base).ok()
+    }
 }
 
 /// Whether every `_` stands between digits or right after the prefix `0x`.
@@ -51,8 +149,13 @@ fn underscores_separate_digits(text: &str) -> bool {
         Some("0x" | "0X") => (text.get(2..).unwrap_or(""), true),
         _ => (text, false),
     };
-    let is_digit =
-        |c: char| if hexadecimal { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+    let is_digit = |c: char| {
+        if hexadecimal {
+            c.is_ascii_hexdigit()
+        } else {
+            c.is_ascii_digit()
+        }
+    };
     let mut before_is_digit = hexadecimal;
     let mut chars = rest.chars().peekable();
     while let Some(c) = chars.next() {

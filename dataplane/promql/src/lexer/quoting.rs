@@ -24,7 +24,11 @@ pub(crate) fn quote_char(c: Option<char>) -> String {
 /// Returns a character as `U+0070 'p'`, without the part in quotes where it cannot be shown.
 pub(crate) fn code_point(c: char) -> String {
     let code = u32::from(c);
-    if is_printable(c) { format!("U+{code:04X} '{c}'") } else { format!("U+{code:04X}") }
+    if is_printable(c) {
+        format!("U+{code:04X} '{c}'")
+    } else {
+        format!("U+{code:04X}")
+    }
 }
 
 fn push_escaped(out: &mut String, c: char, quote: char) {
@@ -122,7 +126,9 @@ pub(crate) fn unquote(text: &str) -> Result<String, &'static str> {
 fn digits(chars: &mut std::str::Chars<'_>, first: u32, count: usize, base: u32) -> Option<u32> {
     let mut value = first;
     for _ in 0..count {
-        value = value.checked_mul(base)?.checked_add(chars.next()?.to_digit(base)?)?;
+        value = value
+            .checked_mul(base)?
+            .checked_add(chars.next()?.to_digit(base)?)?;
     }
     Some(value)
 }

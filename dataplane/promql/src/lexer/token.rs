@@ -173,18 +173,19 @@ impl TokenKind {
         )
     }
 
-    /// Returns whether the token can be a label name in `by`, `on` and the like.
+    /// Returns whether the token can be a label name in `by`, `on` and the like; `without`, of all
+    /// keywords, cannot.
     pub(crate) const fn is_label(self) -> bool {
-        self.is_metric_identifier()
-            || matches!(
-                self,
-                Self::Bool
-                    | Self::GroupLeft
-                    | Self::GroupRight
-                    | Self::Ignoring
-                    | Self::On
-                    | Self::Atan2
-            )
+        match self {
+            Self::Without => false,
+            Self::Bool
+            | Self::GroupLeft
+            | Self::GroupRight
+            | Self::Ignoring
+            | Self::On
+            | Self::Atan2 => true,
+            _ => self.is_metric_identifier(),
+        }
     }
 
     /// Returns whether an expression can start with the token.

@@ -28,64 +28,93 @@ impl Checker<'_> {
         Err(ParseError::new(self.query, pos, message.into()))
     }
 
+    // `expr`, `expect`, `aggregate` and `call` recurse; what needs much stack is done elsewhere.
+
     fn expr(&self, expr: &mut Expr) -> Result<ValueType, ParseError> {
-        let pos = expr.pos();
         match expr {
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) => {}
-            Expr::VectorSelector(node) => self.selector(node, pos)?,
-            Expr::MatrixSelector(node) => self.selector(&node.selector, node.selector.pos)?,
+            Expr::NumberLiteral(_) => Ok(ValueType::Scalar),
+            Expr::StringLiteral(_) => Ok(ValueType::String),
+            Expr::VectorSelector(node) => self.selector(node, ValueType::Vector),
+            Expr::MatrixSelector(node) => self.selector(&node.selector, ValueType::Matrix),
             Expr::Subquery(node) => {
                 let inner = self.expr(&mut node.expr)?;
-                if inner != ValueType::Vector {
-                    let message = format!(
-                        "subquery is only allowed on instant vector, got {} instead",
-                        inner.as_str()
-                    );
-                    return self.fail(pos, message);
-                }
+                self.subquery(node.pos, inner)
             }
-            Expr::Call(node) => self.call(node)?,
-            Expr::Aggregate(node) => self.aggregate(node)?,
-            Expr::Binary(node) => self.binary(node)?,
+            Expr::Call(node) => self.call(node),
+            Expr::Aggregate(node) => self.aggregate(node),
+            Expr::Binary(node) => {
+                let lhs = self.expr(&mut node.lhs)?;
+                let rhs = self.expr(&mut node.rhs)?;
+                self.binary(node, lhs, rhs)
+            }
             Expr::Unary(node) => {
                 let inner = self.expr(&mut node.expr)?;
-                if !matches!(inner, ValueType::Scalar | ValueType::Vector) {
-                    let message = format!(
-                        "unary expression only allowed on expressions of type scalar or \
-                         instant vector, got {}",
-                        quote(inner.documented())
-                    );
-                    return self.fail(pos, message);
-                }
+                self.unary(node.pos, inner)
             }
-            Expr::Paren(node) => {
-                self.expr(&mut node.expr)?;
-            }
+            Expr::Paren(node) => self.expr(&mut node.expr),
         }
-        Ok(expr.value_type())
     }
 
-    fn expect(
-        &self,
-        expr: &mut Expr,
-        wanted: ValueType,
-        context: &str,
-    ) -> Result<(), ParseError> {
+    fn subquery(&self, pos: PosRange, inner: ValueType) -> Result<ValueType, ParseError> {
+        if inner == ValueType::Vector {
+            return Ok(ValueType::Matrix);
+        }
+        let inner = inner.as_str();
+        self.fail(
+            pos,
+            format!("subquery is only allowed on instant vector, got {inner} instead"),
+        )
+    }
+
+    fn unary(&self, pos: PosRange, inner: ValueType) -> Result<ValueType, ParseError> {
+        if matches!(inner, ValueType::Scalar | ValueType::Vector) {
+            return Ok(inner);
+        }
+        let message = format!(
+            "unary expression only allowed on expressions of type scalar or instant vector, got {}",
+            quote(inner.documented())
+        );
+        self.fail(pos, message)
+    }
+
+    fn expect(&self, expr: &mut Expr, wanted: ValueType, context: &str) -> Result<(), ParseError> {
         let got = self.expr(expr)?;
         if got == wanted {
-            return Ok(());
+            Ok(())
+        } else {
+            self.mismatch(expr.pos(), wanted, context, got)
         }
-        let message =
-            format!("expected type {} in {context}, got {}", wanted.documented(), got.documented());
-        self.fail(expr.pos(), message)
     }
 
-    fn selector(&self, selector: &VectorSelector, pos: PosRange) -> Result<(), ParseError> {
+    fn mismatch(
+        &self,
+        pos: PosRange,
+        wanted: ValueType,
+        context: &str,
+        got: ValueType,
+    ) -> Result<(), ParseError> {
+        let (wanted, got) = (wanted.documented(), got.documented());
+        self.fail(
+            pos,
+            format!("expected type {wanted} in {context}, got {got}"),
+        )
+    }
+
+    /// Checks a selector, which is of the given type where it is fine.
+    fn selector(
+        &self,
+        selector: &VectorSelector,
+        value_type: ValueType,
+    ) -> Result<ValueType, ParseError> {
+        let pos = selector.pos;
         if !selector.name.is_empty() {
-            let inside = selector.matchers.split_last().map_or(&[][..], |(_, inside)| inside);
+            let inside = selector
+                .matchers
+                .split_last()
+                .map_or(&[][..], |(_, inside)| inside);
             let again = inside.iter().find(|matcher| matcher.name == METRIC_NAME);
             return match again {
-                None => Ok(()),
+                None => Ok(value_type),
                 Some(again) => {
                     let (first, second) = (quote(&selector.name), quote(&again.value));
                     let message = format!("metric name must not be set twice: {first} or {second}");
@@ -95,24 +124,36 @@ impl Checker<'_> {
         }
         // A typo must not select every series there is.
         if !selector.allows_empty_matchers && selector.matchers.iter().all(Matcher::matches_empty) {
-            return self.fail(pos, "vector selector must contain at least one non-empty matcher");
+            return self.fail(
+                pos,
+                "vector selector must contain at least one non-empty matcher",
+            );
         }
-        Ok(())
+        Ok(value_type)
     }
 
-    fn aggregate(&self, node: &mut AggregateExpr) -> Result<(), ParseError> {
+    fn aggregate(&self, node: &mut AggregateExpr) -> Result<ValueType, ParseError> {
         self.expect(&mut node.expr, ValueType::Vector, "aggregation expression")?;
         let wanted = match node.op {
             AggregateOp::CountValues => ValueType::String,
             _ => ValueType::Scalar,
         };
-        match &mut node.param {
-            Some(param) => self.expect(param, wanted, "aggregation parameter"),
-            None => Ok(()),
+        if let Some(param) = &mut node.param {
+            self.expect(param, wanted, "aggregation parameter")?;
         }
+        Ok(ValueType::Vector)
     }
 
-    fn call(&self, node: &mut Call) -> Result<(), ParseError> {
+    fn call(&self, node: &mut Call) -> Result<ValueType, ParseError> {
+        let context = self.arguments(node)?;
+        for (arg, wanted) in node.args.iter_mut().zip(node.func.arg_types_repeated()) {
+            self.expect(arg, wanted, &context)?;
+        }
+        Ok(node.func.return_type)
+    }
+
+    /// Checks all about the arguments but their types; returns how messages name the call.
+    fn arguments(&self, node: &mut Call) -> Result<String, ParseError> {
         let func = node.func;
         let n_args = node.args.len();
         let name = quote(func.name);
@@ -121,7 +162,9 @@ impl Checker<'_> {
             Variadic::Exact if n_args != min => Some(min.to_string()),
             Variadic::Exact => None,
             _ if n_args < min => Some(format!("at least {min}")),
-            _ => max.filter(|max| n_args > *max).map(|max| format!("at most {max}")),
+            _ => max
+                .filter(|max| n_args > *max)
+                .map(|max| format!("at most {max}")),
         };
         if let Some(wanted) = wanted {
             let message = format!("expected {wanted} argument(s) in call to {name}, got {n_args}");
@@ -133,10 +176,7 @@ impl Checker<'_> {
         {
             self.info_labels(labels, node.pos, &context)?;
         }
-        for (arg, wanted) in node.args.iter_mut().zip(func.arg_types_repeated()) {
-            self.expect(arg, wanted, &context)?;
-        }
-        Ok(())
+        Ok(context)
     }
 
     fn info_labels(
@@ -147,9 +187,7 @@ impl Checker<'_> {
     ) -> Result<(), ParseError> {
         let got = labels.value_type();
         if got != ValueType::Vector {
-            let message =
-                format!("expected type instant vector in {context}, got {}", got.documented());
-            return self.fail(call, message);
+            return self.mismatch(call, ValueType::Vector, context, got);
         }
         match labels {
             Expr::VectorSelector(selector) if selector.name.is_empty() => {
@@ -164,9 +202,12 @@ impl Checker<'_> {
         }
     }
 
-    fn binary(&self, node: &mut BinaryExpr) -> Result<(), ParseError> {
-        let lhs = self.expr(&mut node.lhs)?;
-        let rhs = self.expr(&mut node.rhs)?;
+    fn binary(
+        &self,
+        node: &mut BinaryExpr,
+        lhs: ValueType,
+        rhs: ValueType,
+    ) -> Result<ValueType, ParseError> {
         let op = node.op;
         if node.return_bool && !op.is_comparison() {
             let message = "bool modifier can only be used on comparison operators";
@@ -181,12 +222,17 @@ impl Checker<'_> {
             if op.is_set() && matching.card == VectorMatchCardinality::OneToOne {
                 matching.card = VectorMatchCardinality::ManyToMany;
             }
-            let twice = matching.labels.iter().find(|label| matching.include.contains(label));
+            let twice = matching
+                .labels
+                .iter()
+                .find(|label| matching.include.contains(label));
             if matching.on
                 && let Some(label) = twice
             {
-                let message =
-                    format!("label {} must not occur in ON and GROUP clause at once", quote(label));
+                let message = format!(
+                    "label {} must not occur in ON and GROUP clause at once",
+                    quote(label)
+                );
                 return self.fail(self.op_pos(node), message);
             }
         }
@@ -196,10 +242,16 @@ impl Checker<'_> {
                 return self.fail(side.pos(), message);
             }
         }
-        let filled =
-            node.matching.as_ref().is_some_and(|matching| matching.fill != FillValues::default());
+        let filled = node
+            .matching
+            .as_ref()
+            .is_some_and(|matching| matching.fill != FillValues::default());
         if lhs != ValueType::Vector || rhs != ValueType::Vector {
-            if node.matching.as_ref().is_some_and(|matching| !matching.labels.is_empty()) {
+            if node
+                .matching
+                .as_ref()
+                .is_some_and(|matching| !matching.labels.is_empty())
+            {
                 let message = "vector matching only allowed between instant vectors";
                 return self.fail(node.pos, message);
             }
@@ -224,7 +276,11 @@ impl Checker<'_> {
                 return self.fail(node.pos, message);
             }
         }
-        Ok(())
+        Ok(if both_scalars {
+            ValueType::Scalar
+        } else {
+            ValueType::Vector
+        })
     }
 
     /// Returns the operator with its modifiers: what stands between the operands.

@@ -6,10 +6,10 @@ use crate::ast::{BinaryOp, DurationExpr, NumberLiteral, PosRange};
 use crate::lexer::{Token, TokenKind};
 
 /// The most terms of one duration, which bounds the depth of its tree.
-const MAX_TERMS: usize = 128;
+const MAX_TERMS: usize = 64;
 
 /// 2^63 nanoseconds, in seconds.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 impl<'a> Parser<'a> {
     /// Reads the duration of an offset. A bare literal or call ends it, so that `foo offset 5m + 1`
@@ -98,7 +98,11 @@ impl<'a> Parser<'a> {
                     _ => {}
                 }
             }
-            lhs = DurationExpr::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) };
+            lhs = DurationExpr::Binary {
+                op,
+                lhs: Box::new(lhs),
+                rhs: Box::new(rhs),
+            };
         }
     }
 
@@ -145,8 +149,15 @@ impl<'a> Parser<'a> {
             }
             _ => return Err(self.unexpected()),
         };
-        let start = sign.map_or(token.start, |sign| sign.start);
-        self.require_duration_expressions(PosRange::new(start, expr.pos().end))?;
+        // Prometheus points at the sign, else at the first argument, else at the name.
+        let pos = match (&expr, sign) {
+            (_, Some(sign)) => PosRange::new(sign.start, expr.pos().end),
+            (DurationExpr::MinOf { lhs, rhs, .. } | DurationExpr::MaxOf { lhs, rhs, .. }, None) => {
+                PosRange::new(lhs.pos().start, rhs.pos().end)
+            }
+            _ => expr.pos(),
+        };
+        self.require_duration_expressions(pos)?;
         Ok(expr)
     }
 
@@ -179,7 +190,10 @@ impl<'a> Parser<'a> {
             return expr;
         }
         let pos = PosRange::new(sign.start, expr.pos().end);
-        DurationExpr::Neg { expr: Box::new(expr), pos }
+        DurationExpr::Neg {
+            expr: Box::new(expr),
+            pos,
+        }
     }
 
     fn check_literal(&self, literal: &NumberLiteral, pos: PosRange) -> Result<(), ParseError> {
@@ -201,6 +215,9 @@ impl<'a> Parser<'a> {
 fn paren(expr: DurationExpr, pos: PosRange) -> DurationExpr {
     match expr {
         expr @ DurationExpr::Paren { .. } => expr,
-        expr => DurationExpr::Paren { expr: Box::new(expr), pos },
+        expr => DurationExpr::Paren {
+            expr: Box::new(expr),
+            pos,
+        },
     }
 }

@@ -20,14 +20,23 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(query: &str, pos: PosRange, message: String) -> Self {
-        let before = query.as_bytes().get(..pos.start).unwrap_or(query.as_bytes());
+        let before = query
+            .as_bytes()
+            .get(..pos.start)
+            .unwrap_or(query.as_bytes());
         let (line, col) = if query.is_empty() {
             (0, 0)
         } else {
-            let lines = before.split(|byte| *byte == b'\n');
-            (lines.clone().count(), lines.last().map_or(0, <[u8]>::len) + 1)
+            let last_line = before.rsplit(|byte| *byte == b'\n').next();
+            let line_breaks = before.iter().filter(|byte| **byte == b'\n').count();
+            (line_breaks + 1, last_line.map_or(0, <[u8]>::len) + 1)
         };
-        Self { pos, line, col, message }
+        Self {
+            pos,
+            line,
+            col,
+            message,
+        }
     }
 }
 

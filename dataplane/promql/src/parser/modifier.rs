@@ -15,17 +15,21 @@ struct Shifted<'e> {
 
 fn shifted(expr: &mut Expr) -> Option<Shifted<'_>> {
     Some(match expr {
-        Expr::VectorSelector(node) => {
-            Shifted { offset: &mut node.offset, at: &mut node.at, pos: &mut node.pos }
-        }
+        Expr::VectorSelector(node) => Shifted {
+            offset: &mut node.offset,
+            at: &mut node.at,
+            pos: &mut node.pos,
+        },
         Expr::MatrixSelector(node) => Shifted {
             offset: &mut node.selector.offset,
             at: &mut node.selector.at,
             pos: &mut node.pos,
         },
-        Expr::Subquery(node) => {
-            Shifted { offset: &mut node.offset, at: &mut node.at, pos: &mut node.pos }
-        }
+        Expr::Subquery(node) => Shifted {
+            offset: &mut node.offset,
+            at: &mut node.at,
+            pos: &mut node.pos,
+        },
         _ => return None,
     })
 }
@@ -53,7 +57,10 @@ impl Parser<'_> {
     fn bracket(&mut self, node: Node) -> Result<Node, ParseError> {
         let open = self.next()?;
         let range = self.within(
-            ("subquery or range selector", "number, duration, step(), or range()"),
+            (
+                "subquery or range selector",
+                "number, duration, step(), or range()",
+            ),
             Self::positive_duration,
         )?;
         if self.accept(TokenKind::Colon)?.is_some() {
@@ -72,9 +79,16 @@ impl Parser<'_> {
             }
             Expr::VectorSelector(selector) => {
                 let pos = PosRange::new(selector.pos.start, end);
-                let matrix = MatrixSelector { selector: *selector, range, pos };
+                let matrix = MatrixSelector {
+                    selector: *selector,
+                    range,
+                    pos,
+                };
                 let expr = Expr::MatrixSelector(Box::new(matrix));
-                return Ok(Node { expr, depth: node.depth });
+                return Ok(Node {
+                    expr,
+                    depth: node.depth,
+                });
             }
             _ => "ranges only allowed for vector selectors",
         };
@@ -86,7 +100,10 @@ impl Parser<'_> {
         let mut step = None;
         if self.peek()?.kind != TokenKind::RightBracket {
             step = Some(self.within(
-                ("subquery selector", "number, duration, step(), range(), or \"]\""),
+                (
+                    "subquery selector",
+                    "number, duration, step(), range(), or \"]\"",
+                ),
                 Self::positive_duration,
             )?);
             if self.peek()?.kind != TokenKind::RightBracket {
@@ -95,8 +112,14 @@ impl Parser<'_> {
         }
         let end = self.next()?.pos().end;
         let pos = PosRange::new(node.expr.pos().start, end);
-        let subquery =
-            Subquery { expr: node.expr, range, step, offset: None, at: None, pos };
+        let subquery = Subquery {
+            expr: node.expr,
+            range,
+            step,
+            offset: None,
+            at: None,
+            pos,
+        };
         self.node(Expr::Subquery(Box::new(subquery)), node.depth)
     }
 
@@ -112,8 +135,10 @@ impl Parser<'_> {
 
     fn offset(&mut self, expr: &mut Expr) -> Result<(), ParseError> {
         self.next()?;
-        let duration =
-            self.within(("offset", "number, duration, step(), or range()"), Self::offset_duration)?;
+        let duration = self.within(
+            ("offset", "number, duration, step(), or range()"),
+            Self::offset_duration,
+        )?;
         let end = self.last_end;
         let pos = expr.pos();
         let Some(shifted) = shifted(expr) else {
@@ -162,7 +187,11 @@ impl Parser<'_> {
                 // 2^63, the first float beyond the integers.
                 if seconds.is_nan() || seconds.abs() >= 9_223_372_036_854_775_808.0 {
                     let shown = if seconds.is_infinite() {
-                        if seconds > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
+                        if seconds > 0.0 {
+                            "+Inf".to_owned()
+                        } else {
+                            "-Inf".to_owned()
+                        }
                     } else {
                         format!("{seconds:.6}")
                     };
@@ -203,7 +232,10 @@ impl Parser<'_> {
             }
             _ => return Err(self.error(pos, format!("{word} modifier not implemented"))),
         };
-        if current.replace(modifier).is_some_and(|before| before != modifier) {
+        if current
+            .replace(modifier)
+            .is_some_and(|before| before != modifier)
+        {
             let message = "anchored and smoothed modifiers cannot be used together";
             return Err(self.error(pos, message));
         }

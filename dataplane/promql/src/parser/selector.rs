@@ -86,9 +86,8 @@ impl<'a> Parser<'a> {
         }
         self.next()?;
         let text = self.unquoted(value)?;
-        Matcher::new(op, name, text).map_err(|err| {
-            self.error(PosRange::new(label.start, value.pos().end), err.to_string())
-        })
+        Matcher::new(op, name, text)
+            .map_err(|err| self.error(PosRange::new(label.start, value.pos().end), err.to_string()))
     }
 }
 

@@ -1,14 +1,15 @@
 //! Expressions: operators, calls, aggregations, parentheses and literals.
 
-use super::{Node, ParseError, Parser, selector::label_name_is_valid};
+use super::grouping::Grouping;
+use super::{Node, ParseError, Parser};
 use crate::ast::{
     AggregateExpr, AggregateOp, BinaryExpr, BinaryOp, Call, Expr, FillValues, NumberLiteral,
-    ParenExpr, PosRange, StringLiteral, UnaryExpr, VectorMatchCardinality, VectorMatching,
+    ParenExpr, PosRange, StringLiteral, UnaryExpr, VectorMatching,
 };
 use crate::functions::{Function, Stability};
 use crate::lexer::quoting::{quote, unquote};
 use crate::lexer::{Token, TokenKind, number};
-use crate::parser::MAX_DEPTH;
+use crate::parser::MAX_NESTING;
 
 /// How tightly a sign binds: as multiplication, so that `-1^2` is `-(1^2)`.
 const UNARY_PRECEDENCE: u8 = 5;
@@ -43,29 +44,53 @@ pub(super) const fn right_precedence(op: BinaryOp) -> u8 {
 impl<'a> Parser<'a> {
     /// Reads an expression whose operators bind at least as tightly as `min_precedence`.
     pub(super) fn expression(&mut self, min_precedence: u8) -> Result<Node, ParseError> {
-        self.nesting += 1;
-        if self.nesting > MAX_DEPTH {
-            let pos = self.peek()?.pos();
-            return Err(self.too_deep(pos));
-        }
+        self.enter()?;
         let mut lhs = self.operand()?;
         loop {
             lhs = self.with_modifiers(lhs)?;
-            let Some(op) = self.peek()?.kind.binary_op() else { break };
-            if precedence(op) < min_precedence {
+            let Some(operator) = self.operator(min_precedence)? else {
                 break;
-            }
-            self.next()?;
-            lhs = self.binary(lhs, op)?;
+            };
+            let rhs = self.expression(right_precedence(operator.op))?;
+            lhs = self.binary(lhs, operator, rhs)?;
         }
         self.nesting -= 1;
         Ok(lhs)
     }
 
-    fn binary(&mut self, lhs: Node, op: BinaryOp) -> Result<Node, ParseError> {
+    fn enter(&mut self) -> Result<(), ParseError> {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING {
+            let pos = self.peek()?.pos();
+            let message =
+                format!("expression is nested deeper than the limit of {MAX_NESTING} levels");
+            return Err(self.error(pos, message));
+        }
+        Ok(())
+    }
+
+    /// Reads an operator with its modifiers, if one comes that binds tightly enough.
+    fn operator(&mut self, min_precedence: u8) -> Result<Option<Operator>, ParseError> {
+        let op = match self.peek()?.kind.binary_op() {
+            Some(op) if precedence(op) >= min_precedence => op,
+            _ => return Ok(None),
+        };
+        self.next()?;
         let return_bool = self.accept(TokenKind::Bool)?.is_some();
         let matching = self.vector_matching()?;
-        let rhs = self.expression(right_precedence(op))?;
+        Ok(Some(Operator {
+            op,
+            return_bool,
+            matching: Box::new(matching),
+        }))
+    }
+
+    fn binary(&self, lhs: Node, operator: Operator, rhs: Node) -> Result<Node, ParseError> {
+        let Operator {
+            op,
+            return_bool,
+            matching,
+        } = operator;
         let pos = PosRange::new(lhs.expr.pos().start, rhs.expr.pos().end);
         if !self.options.fill_modifiers && matching.fill != FillValues::default() {
             let message = "binop fill modifiers are experimental and not enabled";
@@ -76,64 +101,11 @@ impl<'a> Parser<'a> {
             op,
             lhs: lhs.expr,
             rhs: rhs.expr,
-            matching: Some(matching),
+            matching: Some(*matching),
             return_bool,
             pos,
         };
         self.node(Expr::Binary(Box::new(binary)), depth)
-    }
-
-    fn vector_matching(&mut self) -> Result<VectorMatching, ParseError> {
-        let mut matching = VectorMatching::default();
-        let kind = self.peek()?.kind;
-        if matches!(kind, TokenKind::On | TokenKind::Ignoring) {
-            self.next()?;
-            matching.on = kind == TokenKind::On;
-            matching.labels = self.grouping_labels()?;
-            let card = match self.peek()?.kind {
-                TokenKind::GroupLeft => Some(VectorMatchCardinality::ManyToOne),
-                TokenKind::GroupRight => Some(VectorMatchCardinality::OneToMany),
-                _ => None,
-            };
-            if let Some(card) = card {
-                self.next()?;
-                matching.card = card;
-                if self.peek()?.kind == TokenKind::LeftParen {
-                    matching.include = self.grouping_labels()?;
-                }
-            }
-        }
-        match self.peek()?.kind {
-            TokenKind::Fill => {
-                self.next()?;
-                let value = Some(self.fill_value()?);
-                matching.fill = FillValues { lhs: value, rhs: value };
-            }
-            TokenKind::FillLeft => {
-                self.next()?;
-                matching.fill.lhs = Some(self.fill_value()?);
-                if self.accept(TokenKind::FillRight)?.is_some() {
-                    matching.fill.rhs = Some(self.fill_value()?);
-                }
-            }
-            TokenKind::FillRight => {
-                self.next()?;
-                matching.fill.rhs = Some(self.fill_value()?);
-                if self.accept(TokenKind::FillLeft)?.is_some() {
-                    matching.fill.lhs = Some(self.fill_value()?);
-                }
-            }
-            _ => {}
-        }
-        Ok(matching)
-    }
-
-    fn fill_value(&mut self) -> Result<f64, ParseError> {
-        self.expect(TokenKind::LeftParen)?;
-        let negative = self.accept_sign()?.is_some_and(|(negative, _)| negative);
-        let value = self.number_or_duration()?.value;
-        self.expect(TokenKind::RightParen)?;
-        Ok(if negative { -value } else { value })
     }
 
     /// Reads a sign: whether it is a minus, and its token.
@@ -146,38 +118,34 @@ impl<'a> Parser<'a> {
         Ok(Some((negative, self.next()?)))
     }
 
+    // The functions from here to `arguments` call each other for every level of nesting. They leave
+    // what needs much stack to functions that return before the next level starts.
+
     /// Reads an expression without operators and modifiers around it.
     fn operand(&mut self) -> Result<Node, ParseError> {
-        let token = self.peek()?;
-        let expr = match token.kind {
-            TokenKind::Add | TokenKind::Sub => return self.unary(),
-            TokenKind::LeftParen => return self.paren(),
-            TokenKind::Number | TokenKind::Duration => {
-                Expr::NumberLiteral(self.number_or_duration()?)
-            }
-            TokenKind::String => {
-                self.next()?;
-                Expr::StringLiteral(StringLiteral {
-                    value: self.unquoted(token)?,
-                    pos: token.pos(),
-                })
-            }
-            TokenKind::LeftBrace => Expr::VectorSelector(Box::new(self.vector_selector()?)),
-            kind if kind.is_metric_identifier() => return self.name(token),
-            _ => return Err(self.unexpected()),
-        };
-        self.node(expr, 0)
+        match self.peek()?.kind {
+            TokenKind::Add | TokenKind::Sub => self.unary(),
+            TokenKind::LeftParen => self.paren(),
+            kind if kind.is_metric_identifier() => self.name(),
+            _ => self.leaf(),
+        }
     }
 
     /// Reads what starts with a name: a call, an aggregation or a selector.
-    fn name(&mut self, name: Token<'a>) -> Result<Node, ParseError> {
-        self.next()?;
-        let next = self.peek()?.kind;
-        match (name.kind, next) {
+    fn name(&mut self) -> Result<Node, ParseError> {
+        let name = self.next()?;
+        match (name.kind, self.peek()?.kind) {
             (
                 TokenKind::Aggregate(op),
                 TokenKind::LeftParen | TokenKind::By | TokenKind::Without,
-            ) => self.within(("aggregation", ""), |parser| parser.aggregate(op, name)),
+            ) => {
+                self.contexts.push(("aggregation", ""));
+                let before = self.aggregate_modifier()?;
+                let args = self.arguments()?;
+                let node = self.aggregate(op, name, before, args);
+                self.contexts.pop();
+                node
+            }
             (
                 TokenKind::Identifier
                 | TokenKind::Start
@@ -187,45 +155,117 @@ impl<'a> Parser<'a> {
                 | TokenKind::MaxOf
                 | TokenKind::MinOf,
                 TokenKind::LeftParen,
-            ) => self.call(name),
-            _ => {
-                let selector = self.vector_selector_named(name)?;
-                self.node(Expr::VectorSelector(Box::new(selector)), 0)
+            ) => {
+                let args = self.arguments()?;
+                self.call(name, args)
             }
+            _ => self.named_selector(name),
         }
     }
 
     fn unary(&mut self) -> Result<Node, ParseError> {
         let sign = self.next()?;
-        let negative = sign.kind == TokenKind::Sub;
         let operand = self.expression(UNARY_PRECEDENCE + 1)?;
+        self.signed_node(sign, operand)
+    }
+
+    fn paren(&mut self) -> Result<Node, ParseError> {
+        let open = self.next()?;
+        let inner = self.expression(0)?;
+        self.closed_paren(open, inner)
+    }
+
+    /// Reads arguments in parentheses.
+    fn arguments(&mut self) -> Result<Arguments, ParseError> {
+        self.expect(TokenKind::LeftParen)?;
+        let mut nodes = Vec::new();
+        if self.peek()?.kind != TokenKind::RightParen {
+            loop {
+                nodes.push(self.expression(0)?);
+                if !self.another_argument()? {
+                    break;
+                }
+            }
+        }
+        self.expect(TokenKind::RightParen)?;
+        Ok(Arguments {
+            nodes,
+            end: self.last_end,
+        })
+    }
+
+    fn another_argument(&mut self) -> Result<bool, ParseError> {
+        let Some(comma) = self.accept(TokenKind::Comma)? else {
+            return Ok(false);
+        };
+        if self.peek()?.kind.starts_expr() {
+            return Ok(true);
+        }
+        let message = "trailing commas not allowed in function call args";
+        Err(self.error(comma.pos(), message))
+    }
+
+    fn leaf(&mut self) -> Result<Node, ParseError> {
+        let token = self.peek()?;
+        let expr = match token.kind {
+            TokenKind::Number | TokenKind::Duration => {
+                Expr::NumberLiteral(self.number_or_duration()?)
+            }
+            TokenKind::String => {
+                self.next()?;
+                let value = self.unquoted(token)?;
+                Expr::StringLiteral(StringLiteral {
+                    value,
+                    pos: token.pos(),
+                })
+            }
+            TokenKind::LeftBrace => Expr::VectorSelector(Box::new(self.vector_selector()?)),
+            _ => return Err(self.unexpected()),
+        };
+        self.node(expr, 0)
+    }
+
+    fn named_selector(&mut self, name: Token<'a>) -> Result<Node, ParseError> {
+        let selector = self.vector_selector_named(name)?;
+        self.node(Expr::VectorSelector(Box::new(selector)), 0)
+    }
+
+    fn signed_node(&self, sign: Token<'a>, operand: Node) -> Result<Node, ParseError> {
+        let negative = sign.kind == TokenKind::Sub;
         match operand.expr {
             Expr::NumberLiteral(mut literal) => {
                 if negative {
                     literal.value = -literal.value;
                 }
                 literal.pos.start = sign.start;
-                Ok(Node { expr: Expr::NumberLiteral(literal), depth: operand.depth })
+                Ok(Node {
+                    expr: Expr::NumberLiteral(literal),
+                    depth: operand.depth,
+                })
             }
             expr => {
                 let pos = PosRange::new(sign.start, expr.pos().end);
-                let unary = UnaryExpr { negative, expr, pos };
+                let unary = UnaryExpr {
+                    negative,
+                    expr,
+                    pos,
+                };
                 self.node(Expr::Unary(Box::new(unary)), operand.depth)
             }
         }
     }
 
-    fn paren(&mut self) -> Result<Node, ParseError> {
-        let open = self.next()?;
-        let inner = self.expression(0)?;
+    fn closed_paren(&mut self, open: Token<'a>, inner: Node) -> Result<Node, ParseError> {
         let close = self.expect(TokenKind::RightParen)?;
         let pos = PosRange::new(open.start, close.pos().end);
-        let paren = ParenExpr { expr: inner.expr, pos };
+        let paren = ParenExpr {
+            expr: inner.expr,
+            pos,
+        };
         self.node(Expr::Paren(Box::new(paren)), inner.depth)
     }
 
-    fn call(&mut self, name: Token<'a>) -> Result<Node, ParseError> {
-        let (args, end) = self.arguments()?;
+    fn call(&self, name: Token<'a>, args: Arguments) -> Result<Node, ParseError> {
         let func = Function::by_name(name.text).filter(|func| {
             func.stability != Stability::Extended || self.options.extended_functions
         });
@@ -237,44 +277,28 @@ impl<'a> Parser<'a> {
             let message = format!("function {} is not enabled", quote(name.text));
             return Err(self.error(name.pos(), message));
         }
-        let depth = args.iter().map(|arg| arg.depth).max().unwrap_or(0);
-        let args = args.into_iter().map(|arg| arg.expr).collect();
-        let pos = PosRange::new(name.start, end);
+        let depth = args.depth();
+        let pos = PosRange::new(name.start, args.end);
+        let args = args.nodes.into_iter().map(|arg| arg.expr).collect();
         self.node(Expr::Call(Box::new(Call { func, args, pos })), depth)
     }
 
-    /// Reads arguments in parentheses, and where they end.
-    fn arguments(&mut self) -> Result<(Vec<Node>, usize), ParseError> {
-        self.expect(TokenKind::LeftParen)?;
-        let mut args = Vec::new();
-        if let Some(close) = self.accept(TokenKind::RightParen)? {
-            return Ok((args, close.pos().end));
-        }
-        loop {
-            args.push(self.expression(0)?);
-            let Some(comma) = self.accept(TokenKind::Comma)? else { break };
-            if !self.peek()?.kind.starts_expr() {
-                let message = "trailing commas not allowed in function call args";
-                return Err(self.error(comma.pos(), message));
-            }
-        }
-        let close = self.expect(TokenKind::RightParen)?;
-        Ok((args, close.pos().end))
-    }
-
-    fn aggregate(&mut self, op: AggregateOp, name: Token<'a>) -> Result<Node, ParseError> {
-        let before = self.aggregate_modifier()?;
-        let (args, body_end) = self.arguments()?;
-        let (modifier, end) = match before {
-            Some(_) => (before, body_end),
-            None => {
-                let after = self.aggregate_modifier()?;
-                let end = after.as_ref().map_or(body_end, |modifier| modifier.end);
-                (after, end)
-            }
+    /// Reads what may follow the arguments of an aggregation and puts it together.
+    fn aggregate(
+        &mut self,
+        op: AggregateOp,
+        name: Token<'a>,
+        before: Option<Grouping>,
+        args: Arguments,
+    ) -> Result<Node, ParseError> {
+        let after = if before.is_none() {
+            self.aggregate_modifier()?
+        } else {
+            None
         };
+        let end = after.as_ref().map_or(args.end, |modifier| modifier.end);
         let pos = PosRange::new(name.start, end);
-        let n_args = args.len();
+        let n_args = args.nodes.len();
         if n_args == 0 {
             return Err(self.error(pos, "no arguments for aggregate expression provided"));
         }
@@ -285,8 +309,8 @@ impl<'a> Parser<'a> {
             );
             return Err(self.error(pos, message));
         }
-        let depth = args.iter().map(|arg| arg.depth).max().unwrap_or(0);
-        let mut args = args.into_iter().map(|arg| arg.expr);
+        let depth = args.depth();
+        let mut args = args.nodes.into_iter().map(|arg| arg.expr);
         let (expr, param) = match (op.has_param(), args.next(), args.next(), args.next()) {
             (false, Some(expr), None, None) => (expr, None),
             (true, Some(param), Some(expr), None) => (expr, Some(param)),
@@ -299,61 +323,18 @@ impl<'a> Parser<'a> {
                 return Err(self.error(pos, message));
             }
         };
-        let (grouping, without) =
-            modifier.map_or((Vec::new(), false), |modifier| (modifier.labels, modifier.without));
-        let aggregate = AggregateExpr { op, expr, param, grouping, without, pos };
-        self.node(Expr::Aggregate(Box::new(aggregate)), depth)
-    }
-
-    fn aggregate_modifier(&mut self) -> Result<Option<Grouping>, ParseError> {
-        let without = match self.peek()?.kind {
-            TokenKind::By => false,
-            TokenKind::Without => true,
-            _ => return Ok(None),
+        let (grouping, without) = before.or(after).map_or((Vec::new(), false), |modifier| {
+            (modifier.labels, modifier.without)
+        });
+        let aggregate = AggregateExpr {
+            op,
+            expr,
+            param,
+            grouping,
+            without,
+            pos,
         };
-        self.next()?;
-        let (labels, end) = self.labels_in_parens()?;
-        Ok(Some(Grouping { labels, without, end }))
-    }
-
-    fn grouping_labels(&mut self) -> Result<Vec<String>, ParseError> {
-        self.labels_in_parens().map(|(labels, _)| labels)
-    }
-
-    /// Reads label names in parentheses, and where they end.
-    fn labels_in_parens(&mut self) -> Result<(Vec<String>, usize), ParseError> {
-        const OPTIONS: &str = "grouping opts";
-        if self.accept(TokenKind::LeftParen)?.is_none() {
-            return Err(self.unexpected_in(OPTIONS, "\"(\""));
-        }
-        let mut labels = Vec::new();
-        loop {
-            let token = self.peek()?;
-            let label = match token.kind {
-                TokenKind::RightParen => break,
-                TokenKind::String => {
-                    self.next()?;
-                    self.unquoted(token)?
-                }
-                kind if kind.is_label() => {
-                    self.next()?;
-                    token.text.to_owned()
-                }
-                _ => return Err(self.unexpected_in(OPTIONS, "label")),
-            };
-            if !label_name_is_valid(&label) {
-                let message = format!("invalid label name for grouping: {}", quote(&label));
-                return Err(self.error(token.pos(), message));
-            }
-            labels.push(label);
-            match self.peek()?.kind {
-                TokenKind::RightParen => break,
-                TokenKind::Comma => self.next()?,
-                _ => return Err(self.unexpected_in(OPTIONS, "\",\" or \")\"")),
-            };
-        }
-        let close = self.next()?;
-        Ok((labels, close.pos().end))
+        self.node(Expr::Aggregate(Box::new(aggregate)), depth)
     }
 
     /// Reads a number, or a duration as a number of seconds.
@@ -373,7 +354,11 @@ impl<'a> Parser<'a> {
             number::parse_number(token.text)
                 .map_err(|err| self.error(token.pos(), format!("error parsing number: {err}")))
         }?;
-        Ok(NumberLiteral { value, is_duration, pos: token.pos() })
+        Ok(NumberLiteral {
+            value,
+            is_duration,
+            pos: token.pos(),
+        })
     }
 
     pub(super) fn unquoted(&self, token: Token<'a>) -> Result<String, ParseError> {
@@ -384,11 +369,23 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// `by (...)` or `without (...)`.
-struct Grouping {
-    labels: Vec<String>,
-    without: bool,
+/// An operator and its modifiers.
+struct Operator {
+    op: BinaryOp,
+    return_bool: bool,
+    matching: Box<VectorMatching>,
+}
+
+/// The arguments of a call or aggregation, and where their parentheses end.
+struct Arguments {
+    nodes: Vec<Node>,
     end: usize,
+}
+
+impl Arguments {
+    fn depth(&self) -> usize {
+        self.nodes.iter().map(|node| node.depth).max().unwrap_or(0)
+    }
 }
 
 /// Returns milliseconds as seconds, rounded as Prometheus does: whole seconds and the rest apart.

@@ -33,7 +33,10 @@ fn pretty(expr: &Expr, level: usize) -> String {
                 .map(|param| format!("{},\n", pretty(param, level + 1)))
                 .unwrap_or_default();
             let inner = pretty(&node.expr, level + 1);
-            format!("{indent}{}(\n{param}{inner}\n{indent})", AggregateHead(node))
+            format!(
+                "{indent}{}(\n{param}{inner}\n{indent})",
+                AggregateHead(node)
+            )
         }
         Expr::Binary(node) => {
             let (lhs, rhs) = (pretty(&node.lhs, level + 1), pretty(&node.rhs, level + 1));
@@ -41,7 +44,11 @@ fn pretty(expr: &Expr, level: usize) -> String {
         }
         Expr::Call(node) => {
             let args: Vec<String> = node.args.iter().map(|arg| pretty(arg, level + 1)).collect();
-            format!("{indent}{}(\n{}\n{indent})", node.func.name, args.join(",\n"))
+            format!(
+                "{indent}{}(\n{}\n{indent})",
+                node.func.name,
+                args.join(",\n")
+            )
         }
         Expr::Paren(node) => {
             format!("{indent}(\n{}\n{indent})", pretty(&node.expr, level + 1))
