@@ -1,1 +1,31 @@
-//! Room `objstore`.
+//! Buckets: objects by name, read by range, written whole.
+//!
+//! Modules in reading order:
+//! - [`bucket`]: the trait [`Bucket`] and what every implementation promises;
+//! - [`error`]: what goes wrong, by kind;
+//! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`] turns Thanos'
+//!   settings into a client;
+//! - [`prefix`], [`retry`], [`metered`], [`fault`]: buckets around a bucket;
+//! - [`connect()`]: from configuration to a bucket ready for use;
+//! - [`testsuite`]: what any bucket must pass.
+//!
+//! Invariants: an object is seen whole or not at all; a read answers the bytes asked for, fewer only where
+//! the object ends; a listing is complete or an error; nothing is retried that is not the same twice.
+//!
+//! It deliberately knows nothing of what the objects hold.
+
+pub mod backend;
+pub mod bucket;
+mod connect;
+pub mod error;
+pub mod fault;
+pub mod metered;
+pub mod prefix;
+pub mod retry;
+pub mod s3;
+pub mod testsuite;
+
+pub use backend::ObjectStoreBucket;
+pub use bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
+pub use connect::{ConnectError, connect};
+pub use error::{BucketError, ErrorKind, Operation};

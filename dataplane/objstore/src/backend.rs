@@ -1,0 +1,384 @@
+//! A bucket over the `object_store` crate.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    Attributes as StoreAttributes, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
+};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
+use crate::error::{BucketError, ErrorKind, Operation};
+
+/// How objects are written.
+#[derive(Debug, Clone)]
+pub(crate) struct WriteOptions {
+    /// Objects larger than this go in parts of this size.
+    pub(crate) part_bytes: u64,
+    /// Whether parts may be used at all.
+    pub(crate) multipart: bool,
+    /// Put on each object.
+    pub(crate) attributes: StoreAttributes,
+}
+
+/// Parts that S3 allows in one upload.
+const MAX_PARTS: u64 = 10_000;
+
+/// The piece in which a local folder is written.
+const FOLDER_PART_BYTES: u64 = 1 << 20;
+
+/// A bucket that any `object_store` implementation holds.
+#[derive(Debug, Clone)]
+pub struct ObjectStoreBucket {
+    store: Arc<dyn ObjectStore>,
+    name: Arc<str>,
+    write: WriteOptions,
+}
+
+impl ObjectStoreBucket {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, name: &str, write: WriteOptions) -> Self {
+        Self {
+            store,
+            name: name.into(),
+            write,
+        }
+    }
+
+    /// Creates an empty bucket in memory.
+    pub fn in_memory(name: &str) -> Self {
+        let attributes = StoreAttributes::new();
+        let write = WriteOptions {
+            part_bytes: FOLDER_PART_BYTES,
+            multipart: true,
+            attributes,
+        };
+        Self::new(Arc::new(InMemory::new()), name, write)
+    }
+
+    /// Opens a folder as a bucket, creating it where it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be created or is no folder.
+    pub fn folder(directory: &FilePath) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let store = LocalFileSystem::new_with_prefix(directory)
+            .map_err(io::Error::other)?
+            .with_automatic_cleanup(true)
+            .with_fsync(true);
+        let attributes = StoreAttributes::new();
+        let write = WriteOptions {
+            part_bytes: FOLDER_PART_BYTES,
+            multipart: true,
+            attributes,
+        };
+        Ok(Self::new(
+            Arc::new(store),
+            &directory.display().to_string(),
+            write,
+        ))
+    }
+
+    fn error(&self, operation: Operation, name: &str, error: object_store::Error) -> BucketError {
+        BucketError::of_store(operation, &self.name, name, error)
+    }
+
+    fn path(&self, operation: Operation, name: &str) -> Result<Path, BucketError> {
+        if name.is_empty() {
+            let kind = ErrorKind::Invalid;
+            return Err(BucketError::new(
+                operation,
+                &self.name,
+                name,
+                kind,
+                "the name is empty",
+            ));
+        }
+        Path::parse(name).map_err(|error| self.error(operation, name, error.into()))
+    }
+
+    async fn put(&self, path: &Path, payload: PutPayload) -> object_store::Result<()> {
+        let attributes = self.write.attributes.clone();
+        let options = PutOptions {
+            attributes,
+            ..PutOptions::default()
+        };
+        self.store.put_opts(path, payload, options).await.map(drop)
+    }
+
+    /// Uploads what `source` yields, whose size may be known.
+    async fn put_reader(
+        &self,
+        path: &Path,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+        size: Option<u64>,
+    ) -> Result<(), object_store::Error> {
+        let smallest = size.map_or(0, |size| size.div_ceil(MAX_PARTS));
+        let part_bytes = self.write.part_bytes.max(smallest);
+        let first = read_part(
+            source,
+            if self.write.multipart {
+                part_bytes
+            } else {
+                u64::MAX
+            },
+        )
+        .await?;
+        let first_len = payload_len(&first);
+        if !self.write.multipart || first_len < part_bytes {
+            return self.put(path, first).await;
+        }
+        let attributes = self.write.attributes.clone();
+        let options = PutMultipartOptions {
+            attributes,
+            ..PutMultipartOptions::default()
+        };
+        let mut upload = self.store.put_multipart_opts(path, options).await?;
+        let sent = send_parts(&mut *upload, first, source, part_bytes).await;
+        match sent {
+            Ok(()) => upload.complete().await.map(drop),
+            Err(error) => {
+                // Parts left behind would be paid for; failing to remove them changes nothing for the caller.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    first: PutPayload,
+    source: &mut (dyn AsyncRead + Send + Unpin),
+    part_bytes: u64,
+) -> Result<(), object_store::Error> {
+    let mut part = first;
+    loop {
+        let len = payload_len(&part);
+        if len == 0 {
+            return Ok(());
+        }
+        upload.put_part(part).await?;
+        if len < part_bytes {
+            return Ok(());
+        }
+        part = read_part(source, part_bytes).await?;
+    }
+}
+
+fn payload_len(payload: &PutPayload) -> u64 {
+    payload.content_length() as u64
+}
+
+/// Reads up to `limit` bytes in pieces, so that a part is never copied to grow.
+async fn read_part(
+    source: &mut (dyn AsyncRead + Send + Unpin),
+    limit: u64,
+) -> Result<PutPayload, object_store::Error> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut left = limit;
+    while left > 0 {
+        let want = left.min(PIECE_BYTES);
+        let mut piece = Vec::new();
+        let read = (&mut *source)
+            .take(want)
+            .read_to_end(&mut piece)
+            .await
+            .map_err(|error| object_store::Error::Generic {
+                store: "local file",
+                source: Box::new(error),
+            })?;
+        left -= read as u64;
+        if read > 0 {
+            pieces.push(piece.into());
+        }
+        if (read as u64) < want {
+            break;
+        }
+    }
+    Ok(pieces.into_iter().collect())
+}
+
+fn attributes(meta: ObjectMeta) -> Attributes {
+    Attributes {
+        size: meta.size,
+        last_modified_ms: meta.last_modified.timestamp_millis(),
+        etag: meta.e_tag,
+    }
+}
+
+#[async_trait]
+impl Bucket for ObjectStoreBucket {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn iter(&self, folder: &str, listing: Listing) -> EntryStream {
+        let this = self.clone();
+        let folder = folder.trim_matches('/').to_owned();
+        let prefix = match Path::parse(&folder) {
+            Ok(path) => (!folder.is_empty()).then_some(path),
+            Err(error) => {
+                let error = self.error(Operation::Iter, &folder, error.into());
+                return stream::once(async { Err(error) }).boxed();
+            }
+        };
+        let object = |meta: ObjectMeta| Entry {
+            name: meta.location.to_string(),
+            attributes: Some(attributes(meta)),
+        };
+        match listing {
+            Listing::Recursive => this
+                .store
+                .list(prefix.as_ref())
+                .map(move |listed| {
+                    listed
+                        .map(object)
+                        .map_err(|error| this.error(Operation::Iter, &folder, error))
+                })
+                .boxed(),
+            Listing::Folder => stream::once(async move {
+                let listed = this.store.list_with_delimiter(prefix.as_ref()).await;
+                let listed = listed.map_err(|error| this.error(Operation::Iter, &folder, error))?;
+                let folders = listed.common_prefixes.into_iter().map(|path| Entry {
+                    name: format!("{path}/"),
+                    attributes: None,
+                });
+                let entries: Vec<Entry> = folders
+                    .chain(listed.objects.into_iter().map(object))
+                    .collect();
+                Ok(stream::iter(entries.into_iter().map(Ok)))
+            })
+            .try_flatten()
+            .boxed(),
+        }
+    }
+
+    async fn get(&self, name: &str) -> Result<Bytes, BucketError> {
+        let path = self.path(Operation::Get, name)?;
+        let read = async { self.store.get(&path).await?.bytes().await };
+        read.await
+            .map_err(|error| self.error(Operation::Get, name, error))
+    }
+
+    async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        let path = self.path(Operation::GetRange, name)?;
+        if range.start >= range.end {
+            return Ok(Bytes::new());
+        }
+        let bounded = GetRange::Bounded(range.clone());
+        let options = GetOptions {
+            range: Some(bounded),
+            ..GetOptions::default()
+        };
+        let read = async { self.store.get_opts(&path, options).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(bytes),
+            Err(object_store::Error::NotFound { path, source }) => {
+                let error = object_store::Error::NotFound { path, source };
+                Err(self.error(Operation::GetRange, name, error))
+            }
+            Err(error) => {
+                // Stores refuse a range behind the end each in their own way; the size settles it.
+                match self.store.head(&path).await {
+                    Ok(meta) if range.start >= meta.size => Ok(Bytes::new()),
+                    _ => Err(self.error(Operation::GetRange, name, error)),
+                }
+            }
+        }
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool, BucketError> {
+        let path = self.path(Operation::Exists, name)?;
+        match self.store.head(&path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.error(Operation::Exists, name, error)),
+        }
+    }
+
+    async fn attributes(&self, name: &str) -> Result<Attributes, BucketError> {
+        let path = self.path(Operation::Attributes, name)?;
+        let meta = self.store.head(&path).await;
+        meta.map(attributes)
+            .map_err(|error| self.error(Operation::Attributes, name, error))
+    }
+
+    async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
+        let operation = Operation::Upload;
+        let path = self.path(operation, name)?;
+        let local = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => ErrorKind::Invalid,
+                _ => ErrorKind::Internal,
+            };
+            BucketError::new(operation, &self.name, name, kind, error)
+        };
+        let uploaded = match content {
+            Content::Bytes(bytes)
+                if !self.write.multipart || bytes.len() as u64 <= self.write.part_bytes =>
+            {
+                self.put(&path, bytes.into()).await
+            }
+            Content::Bytes(bytes) => {
+                let size = bytes.len() as u64;
+                self.put_reader(&path, &mut io::Cursor::new(bytes), Some(size))
+                    .await
+            }
+            Content::File(file) => {
+                let mut file = tokio::fs::File::open(file).await.map_err(local)?;
+                let size = file.metadata().await.map_err(local)?.len();
+                self.put_reader(&path, &mut file, Some(size)).await
+            }
+            Content::Stream(stream) => {
+                let mut reader = StreamReader {
+                    stream,
+                    piece: Bytes::new(),
+                };
+                self.put_reader(&path, &mut reader, None).await
+            }
+        };
+        uploaded.map_err(|error| self.error(operation, name, error))
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), BucketError> {
+        let path = self.path(Operation::Delete, name)?;
+        let deleted = self.store.delete(&path).await;
+        deleted.map_err(|error| self.error(Operation::Delete, name, error))
+    }
+}
+
+/// Reads a stream of pieces as one.
+struct StreamReader {
+    stream: stream::BoxStream<'static, io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl AsyncRead for StreamReader {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        use std::task::{Poll, ready};
+        while self.piece.is_empty() {
+            match ready!(self.stream.poll_next_unpin(context)) {
+                None => return Poll::Ready(Ok(())),
+                Some(piece) => self.piece = piece?,
+            }
+        }
+        let len = self.piece.len().min(buffer.remaining());
+        buffer.put_slice(&self.piece.split_to(len));
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,242 @@
+//! A bucket that counts, under the names that dashboards use.
+
+use std::future::Future;
+use std::ops::Range;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use runtime::metrics::Metrics;
+
+use crate::bucket::{Attributes, Bucket, Content, EntryStream, Listing};
+use crate::error::{BucketError, Operation};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBucket {
+    bucket: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOperation {
+    bucket: String,
+    operation: &'static str,
+}
+
+const DURATION_SECONDS: [f64; 16] = [
+    0.001, 0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 90.0, 120.0, 240.0, 360.0,
+];
+
+#[derive(Debug, Clone)]
+struct OperationMetrics {
+    started: Counter,
+    failed: Counter,
+    seconds: Histogram,
+    fetched_bytes: Counter,
+}
+
+/// Counts operations, failures, durations and bytes of the bucket within.
+#[derive(Debug)]
+pub struct Metered<B> {
+    inner: B,
+    operations: [OperationMetrics; Operation::ALL.len()],
+    last_upload: Gauge<f64, std::sync::atomic::AtomicU64>,
+}
+
+impl<B: Bucket> Metered<B> {
+    /// Registers the metrics and creates the bucket. All series exist from the start, so that a rate over
+    /// the first failure is seen.
+    pub fn new(inner: B, metrics: &Metrics) -> Self {
+        let started = Family::<OfOperation, Counter>::default();
+        let failed = Family::<OfOperation, Counter>::default();
+        let seconds: Family<OfOperation, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(DURATION_SECONDS));
+        let fetched = Family::<OfOperation, Counter>::default();
+        let last = Family::<OfBucket, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        metrics.register(|registry| {
+            registry.register(
+                "thanos_objstore_bucket_operations",
+                "Total number of all attempted operations against a bucket",
+                started.clone(),
+            );
+            registry.register(
+                "thanos_objstore_bucket_operation_failures",
+                "Total number of operations against a bucket that failed, but were not expected to \
+                 fail in certain way from caller perspective",
+                failed.clone(),
+            );
+            registry.register(
+                "thanos_objstore_bucket_operation_duration_seconds",
+                "Duration of successful operations against the bucket per operation",
+                seconds.clone(),
+            );
+            registry.register(
+                "thanos_objstore_bucket_operation_fetched_bytes",
+                "Total number of bytes fetched from bucket, per operation",
+                fetched.clone(),
+            );
+            registry.register(
+                "thanos_objstore_bucket_last_successful_upload_time",
+                "Second timestamp of the last successful upload to the bucket",
+                last.clone(),
+            );
+        });
+        let bucket = inner.name().to_owned();
+        let operations = Operation::ALL.map(|operation| {
+            let labels = OfOperation {
+                bucket: bucket.clone(),
+                operation: operation.as_str(),
+            };
+            OperationMetrics {
+                started: started.get_or_create_owned(&labels),
+                failed: failed.get_or_create_owned(&labels),
+                seconds: seconds.get_or_create_owned(&labels),
+                fetched_bytes: fetched.get_or_create_owned(&labels),
+            }
+        });
+        let last_upload = last.get_or_create_owned(&OfBucket { bucket });
+        Self {
+            inner,
+            operations,
+            last_upload,
+        }
+    }
+
+    fn of(&self, operation: Operation) -> &OperationMetrics {
+        &self.operations[operation as usize]
+    }
+
+    async fn count<T>(
+        &self,
+        operation: Operation,
+        future: impl Future<Output = Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
+        let metrics = self.of(operation);
+        metrics.started.inc();
+        let begun = Instant::now();
+        let outcome = future.await;
+        match &outcome {
+            Ok(_) => metrics.seconds.observe(begun.elapsed().as_secs_f64()),
+            // That there is no such object is an answer.
+            Err(error) if error.is_not_found() => {}
+            Err(_) => {
+                metrics.failed.inc();
+            }
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl<B: Bucket> Bucket for Metered<B> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn iter(&self, folder: &str, listing: Listing) -> EntryStream {
+        let metrics = self.of(Operation::Iter).clone();
+        metrics.started.inc();
+        let begun = Instant::now();
+        let entries = self
+            .inner
+            .iter(folder, listing)
+            .map(Some)
+            .chain(stream::iter([None]));
+        entries
+            .scan((metrics, false), move |(metrics, failed), entry| {
+                match &entry {
+                    Some(Err(_)) => {
+                        *failed = true;
+                        metrics.failed.inc();
+                    }
+                    None if !*failed => metrics.seconds.observe(begun.elapsed().as_secs_f64()),
+                    _ => {}
+                }
+                std::future::ready(entry)
+            })
+            .boxed()
+    }
+
+    async fn get(&self, name: &str) -> Result<Bytes, BucketError> {
+        let bytes = self.count(Operation::Get, self.inner.get(name)).await?;
+        self.of(Operation::Get)
+            .fetched_bytes
+            .inc_by(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        let read = self.inner.get_range(name, range);
+        let bytes = self.count(Operation::GetRange, read).await?;
+        self.of(Operation::GetRange)
+            .fetched_bytes
+            .inc_by(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool, BucketError> {
+        self.count(Operation::Exists, self.inner.exists(name)).await
+    }
+
+    async fn attributes(&self, name: &str) -> Result<Attributes, BucketError> {
+        self.count(Operation::Attributes, self.inner.attributes(name))
+            .await
+    }
+
+    async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
+        self.count(Operation::Upload, self.inner.upload(name, content))
+            .await?;
+        if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.last_upload.set(now.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), BucketError> {
+        self.count(Operation::Delete, self.inner.delete(name)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ObjectStoreBucket;
+
+    #[tokio::test]
+    async fn operations_and_bytes_are_counted_and_absence_is_no_failure() {
+        let metrics = Metrics::empty();
+        let bucket = Metered::new(ObjectStoreBucket::in_memory("b"), &metrics);
+        bucket
+            .upload("a", vec![0; 10].into())
+            .await
+            .expect("uploads");
+        assert_eq!(bucket.get_range("a", 2..6).await.expect("reads").len(), 4);
+        assert!(
+            bucket
+                .get("absent")
+                .await
+                .expect_err("absent")
+                .is_not_found()
+        );
+        assert!(bucket.get("a//b").await.is_err());
+        assert_eq!(bucket.iter("", Listing::Folder).count().await, 1);
+        let text = metrics.encode().expect("encodes");
+        for line in [
+            "thanos_objstore_bucket_operations_total{bucket=\"b\",operation=\"upload\"} 1",
+            "thanos_objstore_bucket_operations_total{bucket=\"b\",operation=\"get\"} 2",
+            "thanos_objstore_bucket_operation_failures_total{bucket=\"b\",operation=\"get\"} 1",
+            "thanos_objstore_bucket_operation_failures_total{bucket=\"b\",operation=\"delete\"} 0",
+            "thanos_objstore_bucket_operation_fetched_bytes_total{bucket=\"b\",operation=\"get_range\"} 4",
+            "thanos_objstore_bucket_operation_duration_seconds_count{bucket=\"b\",operation=\"iter\"} 1",
+        ] {
+            assert!(text.contains(line), "{line}\nnot in\n{text}");
+        }
+        let stamp = "thanos_objstore_bucket_last_successful_upload_time{bucket=\"b\"} 1";
+        assert!(text.contains(stamp), "{text}");
+    }
+}
