@@ -27,7 +27,11 @@ pub(crate) async fn apply(client: &Client, layout: &Layout, upstream_dns: bool) 
         let object: DynamicObject = serde_json::from_value(object)?;
         let types = object.types.clone().context("an addon without a kind")?;
         let api = api(client, &types, object.metadata.namespace.as_deref())?;
-        let name = object.metadata.name.clone().context("an addon without a name")?;
+        let name = object
+            .metadata
+            .name
+            .clone()
+            .context("an addon without a name")?;
         api.patch(&name, &params, &Patch::Apply(&object))
             .await
             .with_context(|| format!("apply {} {name}", types.kind))?;
@@ -109,9 +113,7 @@ fn dns(upstream: bool) -> Vec<Value> {
 }
 
 fn dns_pod() -> Value {
-    let probe = |path: &str, port: &str| {
-        json!({"httpGet": {"path": path, "port": port}, "periodSeconds": 2})
-    };
+    let probe = |path: &str, port: &str| json!({"httpGet": {"path": path, "port": port}, "periodSeconds": 2});
     json!({
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
@@ -144,7 +146,11 @@ fn dns_pod() -> Value {
 
 /// A port above 1024, so that no capability is needed; the Service translates.
 fn corefile(upstream: bool) -> String {
-    let forward = if upstream { "    forward . /etc/resolv.conf\n" } else { "" };
+    let forward = if upstream {
+        "    forward . /etc/resolv.conf\n"
+    } else {
+        ""
+    };
     format!(
         ".:1053 {{
     errors
@@ -222,7 +228,11 @@ fn helper_pod() -> Value {
 pub(crate) fn provisioner(layout: &Layout) -> Result<Invocation> {
     let dir = layout.config();
     let (config, pod) = (dir.join("local-path.json"), dir.join("helper-pod.json"));
-    crate::pki::write_atomic(&config, provisioner_config(layout).to_string().as_bytes(), 0o644)?;
+    crate::pki::write_atomic(
+        &config,
+        provisioner_config(layout).to_string().as_bytes(),
+        0o644,
+    )?;
     crate::pki::write_atomic(&pod, helper_pod().to_string().as_bytes(), 0o644)?;
     let program = parts::build("local-path-provisioner")?.join("local-path-provisioner");
     Ok(Invocation::new(program)
@@ -249,10 +259,15 @@ mod tests {
 
     #[test]
     fn every_addon_is_an_object_that_can_be_applied() {
-        let layout = Layout { dir: "/state".into() };
+        let layout = Layout {
+            dir: "/state".into(),
+        };
         for object in dns(true).into_iter().chain(storage(&layout)) {
             let object: DynamicObject = serde_json::from_value(object).expect("an object");
-            assert!(object.types.is_some() && object.metadata.name.is_some(), "{object:?}");
+            assert!(
+                object.types.is_some() && object.metadata.name.is_some(),
+                "{object:?}"
+            );
         }
     }
 
@@ -268,7 +283,10 @@ mod tests {
             .map(|port| (&port["name"], &port["protocol"]))
             .collect();
         for port in service["spec"]["ports"].as_array().expect("ports") {
-            assert!(named.contains(&(&port["targetPort"], &port["protocol"])), "{port}");
+            assert!(
+                named.contains(&(&port["targetPort"], &port["protocol"])),
+                "{port}"
+            );
         }
     }
 }

@@ -18,7 +18,10 @@ pub(crate) fn make_cgroups() -> Result<()> {
         let group = hierarchy.join(CGROUP);
         if !group.try_exists()? {
             fs::create_dir(&group).with_context(|| {
-                format!("create {}: the cluster needs a writable cgroup tree", group.display())
+                format!(
+                    "create {}: the cluster needs a writable cgroup tree",
+                    group.display()
+                )
             })?;
         }
         // In the first version's cpuset a new group starts with no processors and no memory.
@@ -63,8 +66,10 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
 
 /// Ends every process in the cluster's cgroups and removes these.
 pub(crate) fn remove_cgroups() -> Result<()> {
-    let groups: Vec<_> =
-        hierarchies()?.into_iter().map(|hierarchy| hierarchy.join(CGROUP)).collect();
+    let groups: Vec<_> = hierarchies()?
+        .into_iter()
+        .map(|hierarchy| hierarchy.join(CGROUP))
+        .collect();
     let pods = || {
         let mut pids = Vec::new();
         for group in &groups {
@@ -124,13 +129,21 @@ fn mount(line: &str) -> Option<Mount> {
     let (before, after) = line.split_once(" - ")?;
     let point = before.split(' ').nth(4)?;
     let kind = after.split(' ').next()?;
-    Some(Mount { point: unescape(point).into(), kind: kind.to_owned() })
+    Some(Mount {
+        point: unescape(point).into(),
+        kind: kind.to_owned(),
+    })
 }
 
 /// mountinfo writes blanks and backslashes as three octal digits.
 fn unescape(text: &str) -> String {
     let mut plain = text.to_owned();
-    for (escaped, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+    for (escaped, character) in [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ] {
         plain = plain.replace(escaped, character);
     }
     plain
@@ -138,13 +151,19 @@ fn unescape(text: &str) -> String {
 
 /// Unmounts everything below the folder, the last mounted first.
 pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
-    for mount in mounts()?.into_iter().rev().filter(|mount| mount.point.starts_with(dir)) {
-        match umount2(&mount.point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+    for mount in mounts()?
+        .into_iter()
+        .rev()
+        .filter(|mount| mount.point.starts_with(dir))
+    {
+        match umount2(
+            &mount.point,
+            MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW,
+        ) {
             // Gone with one that lay above it.
             Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
             Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("unmount {}", mount.point.display()));
+                return Err(error).with_context(|| format!("unmount {}", mount.point.display()));
             }
         }
     }
@@ -162,13 +181,20 @@ pub(crate) fn remove_traces(layout: &Layout) -> Result<()> {
     }
     for entry in entries("/var/lib/cni/results") {
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with(&format!("{CNI_NETWORK}-")) {
+        if name
+            .to_string_lossy()
+            .starts_with(&format!("{CNI_NETWORK}-"))
+        {
             let path = entry.path();
             fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
         }
     }
     // Only where nothing of anybody else's lies in them.
-    for dir in ["/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"] {
+    for dir in [
+        "/var/log/containers",
+        "/var/lib/cni/results",
+        "/var/lib/cni",
+    ] {
         let _ = fs::remove_dir(dir);
     }
     Ok(())
@@ -180,9 +206,13 @@ mod tests {
 
     #[test]
     fn a_line_of_mountinfo_is_read_whatever_its_optional_fields() {
-        let line = r"36 35 98:0 /mnt1 /state/a\040b rw,noatime master:1 shared:7 - ext3 /dev/root rw";
+        let line =
+            r"36 35 98:0 /mnt1 /state/a\040b rw,noatime master:1 shared:7 - ext3 /dev/root rw";
         let read = mount(line).expect("a mount");
-        assert_eq!((read.point.as_path(), read.kind.as_str()), (Path::new("/state/a b"), "ext3"));
+        assert_eq!(
+            (read.point.as_path(), read.kind.as_str()),
+            (Path::new("/state/a b"), "ext3")
+        );
         let line = "40 35 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         assert_eq!(mount(line).expect("a mount").kind, "cgroup2");
         assert!(mount("garbage").is_none());

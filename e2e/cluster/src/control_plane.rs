@@ -258,9 +258,9 @@ pub struct ControlPlane {
     kubeconfig: PathBuf,
     bin: PathBuf,
     // Dropped in this order: clients before what they talk to.
-    controller_manager: Guarded,
-    api_server: Guarded,
-    etcd: Guarded,
+    _controller_manager: Guarded,
+    _api_server: Guarded,
+    _etcd: Guarded,
 }
 
 impl ControlPlane {
@@ -311,42 +311,30 @@ impl ControlPlane {
         let start = |name: &'static str, run: &Invocation| {
             Guarded::start(name, run, logs.join(format!("{name}.log")))
         };
-        let etcd = start("etcd", &etcd(&dir.join("etcd"), &at, &material)?)?;
-        let api_server = start("kube-apiserver", &api_server(&bin, &at, &material))?;
-        // It waits for the API server by itself.
+        let deadline = started + START_PATIENCE;
+        let client = client(&kubeconfig).await?;
+        let mut etcd = start("etcd", &etcd(&dir.join("etcd"), &at, &material)?)?;
+        let mut api_server = start("kube-apiserver", &api_server(&bin, &at, &material))?;
+        // The controller-manager gives up where its role is not there yet.
+        while !answers(&client).await {
+            wait_more(&mut [&mut etcd, &mut api_server], deadline).await?;
+        }
         let run = controller_manager(&bin, &manager, &at, &material);
-        let controller_manager = start("kube-controller-manager", &run)?;
-        let mut plane = Self {
+        let mut controller_manager = start("kube-controller-manager", &run)?;
+        while !controllers_act(&client).await {
+            wait_more(
+                &mut [&mut etcd, &mut api_server, &mut controller_manager],
+                deadline,
+            )
+            .await?;
+        }
+        Ok(Self {
             kubeconfig,
             bin,
-            controller_manager,
-            api_server,
-            etcd,
-        };
-        plane.wait_ready(started + START_PATIENCE).await?;
-        Ok(plane)
-    }
-
-    async fn wait_ready(&mut self, deadline: Instant) -> Result<()> {
-        let client = self.client().await?;
-        loop {
-            self.etcd.check()?;
-            self.api_server.check()?;
-            self.controller_manager.check()?;
-            if is_ready(&client).await {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                bail!(
-                    "the control plane is not ready after {} s\n{}\n{}\n{}",
-                    START_PATIENCE.as_secs(),
-                    self.etcd.log_tail(),
-                    self.api_server.log_tail(),
-                    self.controller_manager.log_tail(),
-                );
-            }
-            tokio::time::sleep(READY_POLL).await;
-        }
+            _controller_manager: controller_manager,
+            _api_server: api_server,
+            _etcd: etcd,
+        })
     }
 
     /// A kubeconfig with the administrator's rights.
@@ -370,18 +358,36 @@ impl ControlPlane {
     }
 }
 
-/// Ready is the API server's own word, and that controllers act: pods need the ServiceAccount.
-pub(crate) async fn is_ready(client: &kube::Client) -> bool {
+/// A moment's pause while a condition is not met, and the end of patience where it never is.
+async fn wait_more(running: &mut [&mut Guarded], deadline: Instant) -> Result<()> {
+    for process in running.iter_mut() {
+        process.check()?;
+    }
+    if Instant::now() >= deadline {
+        let logs: Vec<_> = running.iter().map(|process| process.log_tail()).collect();
+        bail!(
+            "no control plane after {} s\n{}",
+            START_PATIENCE.as_secs(),
+            logs.join("\n")
+        );
+    }
+    tokio::time::sleep(READY_POLL).await;
+    Ok(())
+}
+
+/// Whether the API server says that it is ready; the built-in roles are there by then.
+pub(crate) async fn answers(client: &kube::Client) -> bool {
     let Ok(request) = http_get("/readyz") else {
         return false;
     };
-    if !client
+    client
         .request_text(request)
         .await
         .is_ok_and(|text| text == "ok")
-    {
-        return false;
-    }
+}
+
+/// Whether controllers have begun: no pod is admitted without this ServiceAccount.
+pub(crate) async fn controllers_act(client: &kube::Client) -> bool {
     let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
         kube::Api::namespaced(client.clone(), "default");
     accounts

@@ -62,7 +62,10 @@ impl Dir {
     fn cluster(&self) -> Result<Cluster> {
         let dir = self.path()?;
         Cluster::open(&dir)?.with_context(|| {
-            format!("no cluster in {}; bring one up: hindsight-cluster up", dir.display())
+            format!(
+                "no cluster in {}; bring one up: hindsight-cluster up",
+                dir.display()
+            )
         })
     }
 }
@@ -100,7 +103,10 @@ impl LoadImage {
             let Some((host, path)) = file.rsplit_once(':') else {
                 bail!("--file \"{file}\": write it as <path here>:<path in the image>");
             };
-            files.push(ImageFile { host: host.into(), path: path.to_owned() });
+            files.push(ImageFile {
+                host: host.into(),
+                path: path.to_owned(),
+            });
         }
         let mut spec = ImageSpec::new(self.name.as_deref().unwrap_or_default(), self.uid, &[]);
         let first = files.first().map(|file| file.path.clone());
@@ -126,7 +132,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up(dir) => {
             let enforcer = std::env::current_exe().context("find the running binary")?;
             let cluster = Cluster::up(&dir.path()?, &enforcer).await?;
-            print(&format!("export KUBECONFIG={}", cluster.kubeconfig().display()));
+            print(&format!(
+                "export KUBECONFIG={}",
+                cluster.kubeconfig().display()
+            ));
         }
         Command::Down(dir) => Cluster::down(&dir.path()?)?,
         Command::Status(dir) => return status(&dir.cluster()?).await,
@@ -145,7 +154,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::ControlPlane { dir } => {
             let plane = ControlPlane::start(&dir).await?;
-            print(&format!("export KUBECONFIG={}", plane.kubeconfig().display()));
+            print(&format!(
+                "export KUBECONFIG={}",
+                plane.kubeconfig().display()
+            ));
             cluster::progress("the control plane runs until you press Ctrl-C");
             tokio::signal::ctrl_c().await?;
         }
@@ -159,7 +171,9 @@ async fn run(command: Command) -> Result<ExitCode> {
 async fn status(cluster: &Cluster) -> Result<ExitCode> {
     let status = cluster.status().await?;
     for part in &status.parts {
-        let pid = part.pid.map_or_else(|| "does not run".to_owned(), |pid| format!("pid {pid}"));
+        let pid = part
+            .pid
+            .map_or_else(|| "does not run".to_owned(), |pid| format!("pid {pid}"));
         print(&format!("{:<26}{pid}", part.name));
     }
     if status.ready {

@@ -35,7 +35,10 @@ pub(crate) fn settings() -> Result<Vec<Sysctl>> {
             let before = fs::read_to_string(&path).with_context(|| {
                 format!("read {path}: the kernel needs br_netfilter (modprobe br_netfilter)")
             })?;
-            Ok(Sysctl { name: name.to_owned(), before: before.trim().to_owned() })
+            Ok(Sysctl {
+                name: name.to_owned(),
+                before: before.trim().to_owned(),
+            })
         })
         .collect()
 }
@@ -58,7 +61,16 @@ pub(crate) fn up(dir: &Path) -> Result<()> {
     }
     let alias = dir.to_string_lossy();
     run("ip", &["link", "set", NODE_LINK, "alias", &alias])?;
-    run("ip", &["address", "replace", &format!("{NODE_IP}/32"), "dev", NODE_LINK])?;
+    run(
+        "ip",
+        &[
+            "address",
+            "replace",
+            &format!("{NODE_IP}/32"),
+            "dev",
+            NODE_LINK,
+        ],
+    )?;
     run("ip", &["link", "set", NODE_LINK, "up"])?;
     for name in SYSCTLS {
         set(name, "1")?;
@@ -89,7 +101,10 @@ pub(crate) fn down(before: &[Sysctl]) -> Result<()> {
         "ip kube-proxy".to_owned(),
         "ip6 kube-proxy".to_owned(),
     ] {
-        if tables.lines().any(|line| line.trim() == format!("table {table}")) {
+        if tables
+            .lines()
+            .any(|line| line.trim() == format!("table {table}"))
+        {
             let mut delete = vec!["delete", "table"];
             delete.extend(table.split(' '));
             run("nft", &delete)?;
@@ -176,6 +191,9 @@ mod tests {
                 "-X CNI-DN-0a1b",
             ]
         );
-        assert_eq!(port_mapping_deletions("*nat\n:DOCKER - [0:0]\nCOMMIT\n"), [""; 0]);
+        assert_eq!(
+            port_mapping_deletions("*nat\n:DOCKER - [0:0]\nCOMMIT\n"),
+            [""; 0]
+        );
     }
 }

@@ -28,14 +28,24 @@ pub(crate) fn containerd(layout: &Layout) -> Result<Invocation> {
     let program = crate::parts::find("containerd").context("containerd is not installed")?;
     let runc = crate::parts::find("runc").context("runc is not installed")?;
     let conflist = serde_json::to_vec_pretty(&cni(&layout.dir))?;
-    write_atomic(&layout.cni_config().join("10-hindsight.conflist"), &conflist, 0o644)?;
+    write_atomic(
+        &layout.cni_config().join("10-hindsight.conflist"),
+        &conflist,
+        0o644,
+    )?;
     // An overlay cannot be stacked on another one.
     let kind = nix::sys::statfs::statfs(&layout.dir)?.filesystem_type();
-    let snapshotter = if kind.0 as i64 == OVERLAYFS_MAGIC { "native" } else { "overlayfs" };
+    let snapshotter = if kind.0 as i64 == OVERLAYFS_MAGIC {
+        "native"
+    } else {
+        "overlayfs"
+    };
     let config = layout.config().join("containerd.toml");
     let text = containerd_config(&layout.dir, &runc, snapshotter);
     write_atomic(&config, text.as_bytes(), 0o644)?;
-    Ok(Invocation::new(program).arg("--config").arg(config.display().to_string()))
+    Ok(Invocation::new(program)
+        .arg("--config")
+        .arg(config.display().to_string()))
 }
 
 fn containerd_config(dir: &Path, runc: &Path, snapshotter: &str) -> String {
@@ -223,7 +233,14 @@ fn kubeconfig(
     user: &str,
     organisation: Option<&str>,
 ) -> Result<PathBuf> {
-    component_kubeconfig(&layout.pki(), material, &endpoints(), component, user, organisation)
+    component_kubeconfig(
+        &layout.pki(),
+        material,
+        &endpoints(),
+        component,
+        user,
+        organisation,
+    )
 }
 
 /// Writes the resolver file that pods without cluster DNS get, CoreDNS among them; answers whether it
@@ -231,7 +248,9 @@ fn kubeconfig(
 pub(crate) fn resolv_conf(layout: &Layout) -> Result<bool> {
     let mut text = String::new();
     for source in ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"] {
-        let Ok(source) = fs::read_to_string(source) else { continue };
+        let Ok(source) = fs::read_to_string(source) else {
+            continue;
+        };
         text = reachable_servers(&source);
         if !text.is_empty() {
             break;
@@ -265,14 +284,21 @@ mod tests {
 
     #[test]
     fn nothing_of_containerd_lies_outside_the_state_folder() {
-        let text = containerd_config(Path::new("/state"), Path::new("/usr/sbin/runc"), "overlayfs");
+        let text = containerd_config(
+            Path::new("/state"),
+            Path::new("/usr/sbin/runc"),
+            "overlayfs",
+        );
         for key in ["root", "state", "address", "path", "conf_dir", "Root"] {
             let values: Vec<_> = text
                 .lines()
                 .filter_map(|line| line.strip_prefix(&format!("{key} = ")))
                 .collect();
             assert!(!values.is_empty(), "{key} is not set");
-            assert!(values.iter().all(|value| value.starts_with("\"/state/")), "{key}: {values:?}");
+            assert!(
+                values.iter().all(|value| value.starts_with("\"/state/")),
+                "{key}: {values:?}"
+            );
         }
         assert!(text.contains("restrict_oom_score_adj = true"));
         assert!(text.contains("netns_mounts_under_state_dir = true"));
@@ -280,12 +306,18 @@ mod tests {
 
     #[test]
     fn kubelet_authenticates_and_never_collects_images() {
-        let pair = |name: &str| Pair { cert: name.into(), key: name.into() };
+        let pair = |name: &str| Pair {
+            cert: name.into(),
+            key: name.into(),
+        };
         let config = kubelet_config(Path::new("/state"), &pair("/ca"), &pair("/serving"));
         assert_eq!(config["authentication"]["anonymous"]["enabled"], false);
         assert_eq!(config["authorization"]["mode"], "Webhook");
         assert_eq!(config["imageGCHighThresholdPercent"], 100);
-        assert_eq!(config["containerRuntimeEndpoint"], "unix:///state/containerd.sock");
+        assert_eq!(
+            config["containerRuntimeEndpoint"],
+            "unix:///state/containerd.sock"
+        );
     }
 
     #[test]

@@ -26,13 +26,11 @@ const KILL_PATIENCE: Duration = Duration::from_secs(30);
 /// Lines of a log shown when its process fails.
 const LOG_TAIL_LINES: usize = 15;
 
-/// A command line with the environment it needs beside the caller's.
+/// A command line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Invocation {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    #[serde(default)]
-    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Invocation {
@@ -40,7 +38,6 @@ impl Invocation {
         Self {
             program: program.into(),
             arguments: Vec::new(),
-            environment: Vec::new(),
         }
     }
 
@@ -57,11 +54,6 @@ impl Invocation {
     /// `--name=path`
     pub(crate) fn file(self, name: &str, path: &Path) -> Self {
         self.flag(name, path.display())
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.environment.push((name.to_owned(), value.into()));
-        self
     }
 }
 
@@ -92,7 +84,6 @@ impl Guarded {
             .args(["-c", GUARD, name])
             .arg(&run.program)
             .args(&run.arguments)
-            .envs(run.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -150,7 +141,6 @@ impl Daemon {
         let mut child = Command::new("setsid")
             .arg(&run.program)
             .args(&run.arguments)
-            .envs(run.environment.iter().map(|(name, value)| (name, value)))
             .env(MARK, mark)
             .current_dir("/")
             .stdin(Stdio::null())
@@ -231,15 +221,26 @@ pub(crate) fn marked(mark: &str) -> Result<Vec<Marked>> {
     let wanted = format!("{MARK}={mark}");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // Processes end while one looks, and others are none of ours to read.
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
-        if !environment.split(|&byte| byte == 0).any(|variable| variable == wanted.as_bytes()) {
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+            continue;
+        };
+        if !environment
+            .split(|&byte| byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
+        {
             continue;
         }
-        let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+        let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else {
+            continue;
+        };
         let program = command.split(|&byte| byte == 0).next().unwrap_or_default();
         let program = String::from_utf8_lossy(program);
         let program = program.rsplit('/').next().unwrap_or_default().to_owned();
@@ -344,7 +345,9 @@ pub(crate) fn run_with_input(program: &str, arguments: &[&str], input: &str) -> 
         // A program that does not read its input says by its status whether that is wrong.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let output = child.wait_with_output().with_context(|| format!("run {program}"))?;
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("run {program}"))?;
     if !output.status.success() {
         bail!(
             "{program} {} failed ({}): {}",
@@ -385,7 +388,8 @@ mod tests {
     fn a_record_with_another_start_time_names_nobody() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let run = Invocation::new("sleep").arg("600");
-        let daemon = Daemon::start("sleeper", &run, &dir.path().join("log"), "test").expect("start");
+        let daemon =
+            Daemon::start("sleeper", &run, &dir.path().join("log"), "test").expect("start");
         let stranger = Daemon {
             started: daemon.started + 1,
             ..daemon.clone()

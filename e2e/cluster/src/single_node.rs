@@ -33,9 +33,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 const DAEMONS: [&str; 9] = [
     "etcd",
     "kube-apiserver",
+    "containerd",
     "kube-controller-manager",
     "kube-scheduler",
-    "containerd",
     "kubelet",
     "kube-proxy",
     "local-path-provisioner",
@@ -89,7 +89,9 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be looked at.
     pub fn open(dir: &Path) -> Result<Option<Self>> {
-        let Some(layout) = Layout::open(dir)? else { return Ok(None) };
+        let Some(layout) = Layout::open(dir)? else {
+            return Ok(None);
+        };
         Ok(layout.record().try_exists()?.then_some(Self { layout }))
     }
 
@@ -118,10 +120,18 @@ impl Cluster {
         let mut start = Starter::open(&cluster.layout)?;
         start.network()?;
         let client = cluster.start_all(&mut start, enforcer).await?;
-        let again = if start.started == 0 { "already up" } else { "up" };
-        cluster.wait_ready(&client, started + READY_PATIENCE).await?;
+        let again = if start.started == 0 {
+            "already up"
+        } else {
+            "up"
+        };
+        cluster
+            .wait_ready(&client, started + READY_PATIENCE)
+            .await?;
         let seconds = started.elapsed().as_secs_f64();
-        progress(&format!("{again}: node {NODE_NAME} is ready ({seconds:.1} s)"));
+        progress(&format!(
+            "{again}: node {NODE_NAME} is ready ({seconds:.1} s)"
+        ));
         Ok(cluster)
     }
 
@@ -132,32 +142,33 @@ impl Cluster {
         let kubeconfig = layout.kubeconfig();
         if !kubeconfig.try_exists()? {
             let server = at.api_server();
-            material.authority.kubeconfig(&kubeconfig, &server, "hindsight", &material.admin)?;
+            material
+                .authority
+                .kubeconfig(&kubeconfig, &server, "hindsight", &material.admin)?;
         }
         let upstream_dns = node::resolv_conf(layout)?;
 
-        start.daemon("etcd", &control_plane::etcd(&layout.dir.join("etcd"), &at, &material)?)?;
-        let api_server = control_plane::api_server(&bin, &at, &material)
-            .flag("allow-privileged", true);
+        start.daemon(
+            "etcd",
+            &control_plane::etcd(&layout.dir.join("etcd"), &at, &material)?,
+        )?;
+        let api_server =
+            control_plane::api_server(&bin, &at, &material).flag("allow-privileged", true);
         start.daemon("kube-apiserver", &api_server)?;
         start.daemon("containerd", &node::containerd(layout)?)?;
-        let user = "system:kube-controller-manager";
-        let manager =
-            component_kubeconfig(&layout.pki(), &material, &at, "controller-manager", user, None)?;
-        let manager = control_plane::controller_manager(&bin, &manager, &at, &material);
-        start.daemon("kube-controller-manager", &manager)?;
-        start.daemon("kube-scheduler", &node::scheduler(layout, &material)?)?;
 
+        // Importing goes on while the API server starts.
         self.wait_for_containerd()?;
-        for image in [ImageSpec::pause()?, ImageSpec::coredns()?, ImageSpec::busybox()?] {
+        for image in [
+            ImageSpec::pause()?,
+            ImageSpec::coredns()?,
+            ImageSpec::busybox()?,
+        ] {
             self.load(&image)?;
         }
-        start.daemon("kubelet", &node::kubelet(layout, &material)?)?;
-        start.daemon("kube-proxy", &node::kube_proxy(layout, &material)?)?;
-
         let client = control_plane::client(&kubeconfig).await?;
         let deadline = Instant::now() + READY_PATIENCE;
-        while !control_plane::is_ready(&client).await {
+        while !control_plane::answers(&client).await {
             self.check_daemons()?;
             ensure!(
                 Instant::now() < deadline,
@@ -166,6 +177,20 @@ impl Cluster {
             );
             tokio::time::sleep(READY_POLL).await;
         }
+        let user = "system:kube-controller-manager";
+        let manager = component_kubeconfig(
+            &layout.pki(),
+            &material,
+            &at,
+            "controller-manager",
+            user,
+            None,
+        )?;
+        let manager = control_plane::controller_manager(&bin, &manager, &at, &material);
+        start.daemon("kube-controller-manager", &manager)?;
+        start.daemon("kube-scheduler", &node::scheduler(layout, &material)?)?;
+        start.daemon("kubelet", &node::kubelet(layout, &material)?)?;
+        start.daemon("kube-proxy", &node::kube_proxy(layout, &material)?)?;
         addons::apply(&client, layout, upstream_dns).await?;
         start.daemon("local-path-provisioner", &addons::provisioner(layout)?)?;
         let enforcer = Invocation::new(self.enforcer(enforcer)?)
@@ -254,14 +279,17 @@ impl Cluster {
     /// When a file of it cannot be read, or the cluster is not up.
     pub fn load(&self, image: &ImageSpec) -> Result<bool> {
         let digest = image.digest()?;
-        let marker = self.layout.images().join(crate::image::digest_of(image.name.as_bytes()));
+        let marker = self
+            .layout
+            .images()
+            .join(crate::image::digest_of(image.name.as_bytes()));
         if fs::read_to_string(&marker).is_ok_and(|loaded| loaded == digest) {
             return Ok(false);
         }
         progress(&format!("loading image {} ...", image.name));
         let archive = self.layout.images().join(".archive.tar");
-        let mut out = fs::File::create(&archive)
-            .with_context(|| format!("create {}", archive.display()))?;
+        let mut out =
+            fs::File::create(&archive).with_context(|| format!("create {}", archive.display()))?;
         image.pack(&mut out, &self.layout.images())?;
         out.flush()?;
         let path = archive.to_string_lossy().into_owned();
@@ -305,18 +333,28 @@ impl Cluster {
                 Some(daemon) if daemon.runs()? => Some(daemon.pid()),
                 _ => None,
             };
-            parts.push(PartStatus { name: name.to_owned(), pid });
+            parts.push(PartStatus {
+                name: name.to_owned(),
+                pid,
+            });
         }
         let mut waiting: Vec<_> = parts
             .iter()
             .filter(|part| part.pid.is_none())
             .map(|part| format!("{} does not run", part.name))
             .collect();
-        match parts.iter().any(|part| part.name == "kube-apiserver" && part.pid.is_some()) {
+        match parts
+            .iter()
+            .any(|part| part.name == "kube-apiserver" && part.pid.is_some())
+        {
             true => waiting.extend(waiting_for(&self.client().await?).await),
             false => waiting.push("the API does not answer".to_owned()),
         }
-        Ok(Status { parts, ready: waiting.is_empty(), waiting_for: waiting })
+        Ok(Status {
+            parts,
+            ready: waiting.is_empty(),
+            waiting_for: waiting,
+        })
     }
 
     /// Takes the cluster of this folder down and removes all of it: processes, pods, mounts, cgroups,
@@ -329,7 +367,10 @@ impl Cluster {
             progress("nothing to take down");
             return Ok(());
         };
-        ensure!(nix::unistd::geteuid().is_root(), "taking a cluster down needs root");
+        ensure!(
+            nix::unistd::geteuid().is_root(),
+            "taking a cluster down needs root"
+        );
         // A folder that was never a cluster's is not ours to remove.
         ensure!(
             layout.record().try_exists()? || is_empty(&layout.dir)?,
@@ -345,7 +386,12 @@ impl Cluster {
             }
         }
         let mark = layout.dir.to_string_lossy().into_owned();
-        let left = || Ok(marked(&mark)?.into_iter().map(|process| process.pid).collect());
+        let left = || {
+            Ok(marked(&mark)?
+                .into_iter()
+                .map(|process| process.pid)
+                .collect())
+        };
         kill_all("processes of the cluster", left)?;
         if network::owner()?.is_none_or(|owner| owner == mark) {
             cleanup::remove_cgroups()?;
@@ -378,7 +424,10 @@ impl<'a> Starter<'a> {
         if record.boot != boot {
             if !record.boot.is_empty() {
                 progress("the machine was started anew: runtime state is dropped, data stays");
-                for state in [layout.containerd_state(), layout.dir.join("containerd/runc")] {
+                for state in [
+                    layout.containerd_state(),
+                    layout.dir.join("containerd/runc"),
+                ] {
                     match fs::remove_dir_all(&state) {
                         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                             return Err(error)
@@ -388,9 +437,17 @@ impl<'a> Starter<'a> {
                     }
                 }
             }
-            record = Record { boot, sysctls: network::settings()?, daemons: Vec::new() };
+            record = Record {
+                boot,
+                sysctls: network::settings()?,
+                daemons: Vec::new(),
+            };
         }
-        let starter = Self { layout, record, started: 0 };
+        let starter = Self {
+            layout,
+            record,
+            started: 0,
+        };
         starter.save()?;
         Ok(starter)
     }
@@ -406,7 +463,11 @@ impl<'a> Starter<'a> {
     }
 
     fn daemon(&mut self, name: &str, run: &Invocation) -> Result<()> {
-        let position = self.record.daemons.iter().position(|daemon| daemon.name == name);
+        let position = self
+            .record
+            .daemons
+            .iter()
+            .position(|daemon| daemon.name == name);
         if let Some(position) = position {
             let daemon = &self.record.daemons[position];
             if daemon.is(run) && daemon.runs()? {
@@ -417,16 +478,25 @@ impl<'a> Starter<'a> {
             self.save()?;
         }
         // One that was started by a run which was killed before it could write that down.
-        let program = run.program.file_name().unwrap_or_default().to_string_lossy();
+        let program = run
+            .program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let mark = self.layout.dir.to_string_lossy();
         let unrecorded = || {
             let marked = marked(&mark)?.into_iter();
-            Ok(marked.filter(|one| one.program == program).map(|one| one.pid).collect())
+            Ok(marked
+                .filter(|one| one.program == program)
+                .map(|one| one.pid)
+                .collect())
         };
         kill_all(name, unrecorded)?;
         progress(&format!("starting {name} ..."));
         let log = self.layout.logs().join(format!("{name}.log"));
-        self.record.daemons.push(Daemon::start(name, run, &log, &mark)?);
+        self.record
+            .daemons
+            .push(Daemon::start(name, run, &log, &mark)?);
         self.started += 1;
         self.save()
     }
@@ -450,7 +520,8 @@ fn lock(dir: &Path) -> Result<fs::File> {
     }
     let path = Layout::lock_of(dir);
     let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    file.lock().with_context(|| format!("lock {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -460,14 +531,21 @@ fn is_empty(dir: &Path) -> Result<bool> {
 
 /// What is still missing, in words.
 async fn waiting_for(client: &Client) -> Vec<String> {
-    if !control_plane::is_ready(client).await {
+    if !control_plane::answers(client).await {
         return vec!["the API does not answer".to_owned()];
     }
     let mut missing = Vec::new();
+    if !control_plane::controllers_act(client).await {
+        missing.push("controllers do not act yet".to_owned());
+    }
     let nodes: Api<Node> = Api::all(client.clone());
     let node = nodes.get_opt(NODE_NAME).await.ok().flatten();
-    let conditions = node.and_then(|node| node.status?.conditions).unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let conditions = node
+        .and_then(|node| node.status?.conditions)
+        .unwrap_or_default();
+    let ready = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready");
     match ready {
         Some(ready) if ready.status == "True" => {}
         Some(ready) => missing.push(format!(
@@ -478,7 +556,11 @@ async fn waiting_for(client: &Client) -> Vec<String> {
     }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "kube-system");
     let dns = deployments.get_opt("coredns").await.ok().flatten();
-    if dns.and_then(|dns| dns.status?.available_replicas).unwrap_or(0) == 0 {
+    if dns
+        .and_then(|dns| dns.status?.available_replicas)
+        .unwrap_or(0)
+        == 0
+    {
         missing.push("CoreDNS is not available".to_owned());
     }
     if process::run("nft", &["list", "table", "inet", netpol::TABLE]).is_err() {
