@@ -1,0 +1,111 @@
+//! Services: one per Prometheus replica, one over all stores, one per component.
+
+use serde_json::{Value, json};
+
+use super::{Kind, Object, object};
+use crate::controller::validate::{ObjectStorage, Stack};
+use crate::names::{Component, STORE_API_LABEL};
+
+/// Port of Prometheus' page and API.
+pub(super) const WEB_PORT: u16 = 9090;
+/// Port of every component's HTTP listener.
+pub(super) const HTTP_PORT: u16 = 10902;
+/// Port of every component's gRPC listener.
+pub(super) const GRPC_PORT: u16 = 10901;
+/// Port of the Service of one Prometheus replica.
+const REPLICA_PORT: u16 = 8080;
+/// Port of the embedded S3 server.
+pub(super) const S3_PORT: u16 = 7070;
+
+pub(super) fn objects(stack: &Stack) -> Vec<Object> {
+    let names = &stack.names;
+    let mut objects = vec![
+        // Published before ready, so that a starting replica has its name.
+        service(
+            stack,
+            Component::Prometheus,
+            &names.prometheus_service,
+            json!({
+                "clusterIP": "None",
+                "publishNotReadyAddresses": true,
+                "selector": names.selector(Component::Prometheus),
+                "ports": [port("web", WEB_PORT, "web")],
+            }),
+        ),
+        // Not published before ready: a replica that replays its log would fail every query, and
+        // its data is not lost to queriers but late, as it is for Prometheus' own users.
+        service(
+            stack,
+            Component::Prometheus,
+            &names.store_api_service,
+            json!({
+                "clusterIP": "None",
+                "selector": {
+                    "app.kubernetes.io/instance": names.stack,
+                    STORE_API_LABEL: "true",
+                },
+                "ports": [port("grpc", GRPC_PORT, "grpc")],
+            }),
+        ),
+        service(
+            stack,
+            Component::Query,
+            &names.query_service,
+            json!({
+                "selector": names.selector(Component::Query),
+                "ports": [port("http", HTTP_PORT, "http"), port("grpc", GRPC_PORT, "grpc")],
+            }),
+        ),
+    ];
+    for ordinal in 0..stack.prometheus.replicas {
+        objects.push(service(
+            stack,
+            Component::Prometheus,
+            &format!("{}-prometheus-{ordinal}", names.stack),
+            json!({
+                "selector": {
+                    "statefulset.kubernetes.io/pod-name": format!("{}-{ordinal}", names.prometheus),
+                },
+                "ports": [port("web", REPLICA_PORT, "web")],
+            }),
+        ));
+    }
+    if let Some(storage) = &stack.object_storage {
+        objects.push(service(
+            stack,
+            Component::Store,
+            &names.of(Component::Store),
+            json!({
+                "clusterIP": "None",
+                "selector": names.selector(Component::Store),
+                "ports": [port("http", HTTP_PORT, "http"), port("grpc", GRPC_PORT, "grpc")],
+            }),
+        ));
+        if matches!(storage, ObjectStorage::Embedded { .. }) {
+            objects.push(service(
+                stack,
+                Component::ObjectStorage,
+                &names.of(Component::ObjectStorage),
+                json!({
+                    "selector": names.selector(Component::ObjectStorage),
+                    "ports": [port("s3", S3_PORT, "s3")],
+                }),
+            ));
+        }
+    }
+    objects
+}
+
+fn service(stack: &Stack, component: Component, name: &str, spec: Value) -> Object {
+    object(
+        stack,
+        component,
+        Kind::Service,
+        name,
+        json!({ "spec": spec }),
+    )
+}
+
+fn port(name: &str, port: u16, target: &str) -> Value {
+    json!({ "name": name, "port": port, "targetPort": target, "protocol": "TCP" })
+}

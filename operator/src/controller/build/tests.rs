@@ -1,0 +1,183 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controller::dereference::References;
+use crate::controller::validate::validate;
+use crate::settings::Settings;
+
+fn desired(spec: &Value, cluster_stacks: &[&str]) -> Desired {
+    let resource: crds::MonitoringStack = serde_json::from_value(json!({
+        "apiVersion": "hindsight.dev/v1alpha1",
+        "kind": "MonitoringStack",
+        "metadata": { "name": "demo", "namespace": "ns", "uid": "u" },
+        "spec": spec,
+    }))
+    .expect("fits the type");
+    let settings = Settings {
+        cluster_stacks: cluster_stacks.iter().map(|&name| name.to_owned()).collect(),
+        ..Settings::default()
+    };
+    let stack = validate(&resource, &References::default(), &settings).expect("valid");
+    build(&stack, &Minted::placeholders())
+}
+
+fn find<'a>(desired: &'a Desired, kind: Kind, name: &str) -> &'a Value {
+    let found = desired
+        .objects
+        .iter()
+        .find(|object| object.kind == kind && object.name == name);
+    &found.unwrap_or_else(|| panic!("no {kind:?} {name}")).body
+}
+
+fn args<'a>(desired: &'a Desired, pointer: &str) -> Vec<&'a str> {
+    let set = find(desired, Kind::StatefulSet, "demo-prometheus");
+    let args = set
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .expect("args");
+    args.iter().filter_map(Value::as_str).collect()
+}
+
+const PROMETHEUS_ARGS: &str = "/spec/template/spec/containers/0/args";
+
+#[test]
+fn objects_are_in_order_of_application_and_unique() {
+    let desired = desired(
+        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
+        &["ns"],
+    );
+    let keys: Vec<_> = desired
+        .objects
+        .iter()
+        .map(|object| (object.kind, &object.name))
+        .collect();
+    let mut sorted = keys.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(keys, sorted);
+}
+
+#[test]
+fn nothing_of_the_store_exists_without_object_storage() {
+    let desired = desired(&json!({}), &[]);
+    assert!(
+        desired
+            .objects
+            .iter()
+            .all(|object| !object.name.contains("store") || object.name == "demo-storeapi")
+    );
+    assert!(
+        args(&desired, PROMETHEUS_ARGS)
+            .iter()
+            .all(|arg| !arg.contains("block-duration"))
+    );
+}
+
+#[test]
+fn compaction_waits_for_uploads_by_the_means_the_version_has() {
+    let spec = |version: &str, duration: Option<&str>| {
+        json!({
+            "externalLabels": { "cluster": "c" },
+            "objectStorage": { "embedded": {} },
+            "prometheus": { "version": version },
+            "sidecar": { "blockDuration": duration },
+        })
+    };
+    let delay = "--storage.tsdb.delay-compact-file.path=/prometheus/thanos.shipper.json";
+    for (version, duration, expected) in [
+        ("v3.15.0", None, vec![delay]),
+        (
+            "v3.8.0",
+            None,
+            vec![
+                "--storage.tsdb.min-block-duration=2h",
+                "--storage.tsdb.max-block-duration=2h",
+            ],
+        ),
+        (
+            "v3.15.0",
+            Some("2m"),
+            vec![
+                "--storage.tsdb.min-block-duration=2m",
+                "--storage.tsdb.max-block-duration=2m",
+            ],
+        ),
+    ] {
+        let desired = desired(&spec(version, duration), &[]);
+        let found: Vec<_> = args(&desired, PROMETHEUS_ARGS)
+            .into_iter()
+            .filter(|arg| arg.contains("block-duration") || arg.contains("delay-compact"))
+            .collect();
+        assert_eq!(found, expected, "{version} {duration:?}");
+    }
+}
+
+#[test]
+fn only_an_allowed_namespace_reaches_beyond_itself() {
+    let limited = desired(&json!({}), &["other"]);
+    assert!(!limited.has_cluster_scoped());
+    let template = stored_template(&limited);
+    for job in ["kubelet", "cadvisor", "apiserver"] {
+        assert!(!template.contains(&format!("job_name: {job}\n")), "{job}");
+    }
+    let allowed = desired(&json!({}), &["ns"]);
+    assert!(allowed.has_cluster_scoped());
+    assert!(stored_template(&allowed).contains("job_name: kubelet\n"));
+}
+
+#[test]
+fn nothing_ever_asks_for_the_nodes_proxy() {
+    let template = stored_template(&desired(&json!({}), &["ns"]));
+    assert!(!template.contains("/proxy"), "{template}");
+}
+
+#[test]
+fn every_pod_fits_the_restricted_profile() {
+    let desired = desired(
+        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
+        &[],
+    );
+    let mut containers = 0;
+    for object in &desired.objects {
+        let Some(pod) = object.body.pointer("/spec/template/spec") else {
+            continue;
+        };
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(
+            pod["securityContext"]["seccompProfile"]["type"],
+            "RuntimeDefault"
+        );
+        for list in ["containers", "initContainers"] {
+            for container in pod[list].as_array().into_iter().flatten() {
+                let security = &container["securityContext"];
+                assert_eq!(security["allowPrivilegeEscalation"], false);
+                assert_eq!(security["readOnlyRootFilesystem"], true);
+                assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+                assert!(container.get("command").is_none());
+                containers += 1;
+            }
+        }
+    }
+    assert_eq!(containers, 6);
+}
+
+#[test]
+fn the_hash_is_that_of_the_stored_template() {
+    let desired = desired(&json!({}), &[]);
+    assert_eq!(
+        desired.config_hash,
+        prometheus_config::hash(&stored_template(&desired))
+    );
+}
+
+fn stored_template(desired: &Desired) -> String {
+    use base64::Engine as _;
+    let secret = find(desired, Kind::Secret, "demo-prometheus");
+    let text = secret["data"][prometheus_config::TEMPLATE_KEY]
+        .as_str()
+        .expect("template");
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .expect("base64");
+    String::from_utf8(bytes).expect("UTF-8")
+}

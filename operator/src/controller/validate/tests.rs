@@ -1,0 +1,201 @@
+//! One valid stack; each case changes one field and expects one error.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controller::dereference::SecretData;
+
+fn valid() -> Value {
+    json!({
+        "apiVersion": "hindsight.dev/v1alpha1",
+        "kind": "MonitoringStack",
+        "metadata": { "name": "demo", "namespace": "team-a", "uid": "u" },
+        "spec": {
+            "externalLabels": { "cluster": "prod" },
+            "objectStorage": { "secretRef": { "name": "bucket" } },
+            "prometheus": {
+                "additionalScrapeConfigs": { "name": "scrape", "key": "jobs.yaml" },
+                "ruleConfigMaps": ["alerts"],
+                "remoteWrite": [{
+                    "url": "https://remote.example.com",
+                    "name": "remote",
+                    "authorization": { "credentials": { "name": "scrape", "key": "token" } },
+                }],
+                "resources": { "requests": { "cpu": "100m" }, "limits": { "cpu": 1 } },
+            },
+            "sidecar": { "blockDuration": "2h" },
+        },
+    })
+}
+
+fn references() -> References {
+    let secret = |entries: &[(&str, &str)]| {
+        SecretData(
+            entries
+                .iter()
+                .map(|(key, text)| ((*key).to_owned(), text.as_bytes().to_vec()))
+                .collect(),
+        )
+    };
+    let bucket = "type: S3\nconfig:\n  bucket: metrics\n  endpoint: s3.example.com\n";
+    References {
+        secrets: BTreeMap::from([
+            (
+                "bucket".to_owned(),
+                secret(&[("thanos.yaml", bucket), ("bad", "type: S4\n")]),
+            ),
+            (
+                "scrape".to_owned(),
+                secret(&[
+                    ("jobs.yaml", "- job_name: a\n"),
+                    ("file.yaml", "- job_name: a\n  bearer_token_file: /x\n"),
+                    ("token", "t"),
+                ]),
+            ),
+        ]),
+        ..References::default()
+    }
+}
+
+fn check(document: Value) -> Result<Stack, Vec<Invalid>> {
+    let resource: MonitoringStack = serde_json::from_value(document).expect("fits the type");
+    validate(&resource, &references(), &Settings::default())
+}
+
+#[test]
+fn the_valid_stack_is_taken() {
+    let stack = check(valid()).expect("valid");
+    assert_eq!(stack.external_labels["prometheus"], "team-a/demo");
+    assert_eq!(stack.external_labels["cluster"], "prod");
+    assert_eq!(stack.reach, Reach::Namespace);
+    assert_eq!(
+        stack.prometheus.image,
+        "quay.io/prometheus/prometheus:v3.15.0"
+    );
+    assert_eq!(stack.prometheus.container.limits["cpu"], "1");
+    let Some(ObjectStorage::Secret { bucket, .. }) = stack.object_storage else {
+        panic!("the bucket of the Secret");
+    };
+    assert_eq!(bucket.text, "S3 metrics");
+}
+
+#[test]
+fn one_wrong_field_gives_one_error_that_names_it() {
+    let prometheus = "/spec/prometheus";
+    #[rustfmt::skip]
+    let cases: Vec<(String, Value, &str, Reason)> = vec![
+        ("/metadata/name".into(), json!("a".repeat(41)), "metadata.name", Reason::InvalidSpec),
+        ("/spec/externalLabels".into(), json!({}), "spec.externalLabels.cluster", Reason::InvalidSpec),
+        ("/spec/externalLabels/prometheus_replica".into(), json!("x"), "spec.externalLabels.prometheus_replica", Reason::InvalidSpec),
+        ("/spec/externalLabels/prometheus".into(), json!("x"), "spec.externalLabels.prometheus", Reason::InvalidSpec),
+        ("/spec/externalLabels/a-b".into(), json!("x"), "spec.externalLabels.a-b", Reason::InvalidSpec),
+        ("/spec/replicaLabelName".into(), json!("a b"), "spec.replicaLabelName", Reason::InvalidSpec),
+        ("/spec/prometheusLabelName".into(), json!("1a"), "spec.prometheusLabelName", Reason::InvalidSpec),
+        ("/spec/objectStorage".into(), json!({}), "spec.objectStorage", Reason::InvalidSpec),
+        ("/spec/objectStorage/embedded".into(), json!({}), "spec.objectStorage", Reason::InvalidSpec),
+        ("/spec/objectStorage/secretRef/name".into(), json!("absent"), "spec.objectStorage.secretRef", Reason::SecretNotFound),
+        ("/spec/objectStorage/secretRef/key".into(), json!("absent"), "spec.objectStorage.secretRef", Reason::SecretKeyNotFound),
+        ("/spec/objectStorage/secretRef/key".into(), json!("bad"), "spec.objectStorage.secretRef", Reason::MalformedSecret),
+        ("/spec/objectStorage".into(), json!({ "embedded": { "size": "0" } }), "spec.objectStorage.embedded.size", Reason::InvalidSpec),
+        (format!("{prometheus}/replicas"), json!(0), "spec.prometheus.replicas", Reason::InvalidSpec),
+        (format!("{prometheus}/replicas"), json!(1000), "spec.prometheus.replicas", Reason::InvalidSpec),
+        (format!("{prometheus}/version"), json!("v2.55.0"), "spec.prometheus.version", Reason::InvalidSpec),
+        (format!("{prometheus}/version"), json!("latest"), "spec.prometheus.version", Reason::InvalidSpec),
+        (format!("{prometheus}/image"), json!("evil.example/prometheus:v3.15.0"), "spec.prometheus.image", Reason::ImageNotAllowed),
+        (format!("{prometheus}/retention"), json!("0h"), "spec.prometheus.retention", Reason::InvalidSpec),
+        (format!("{prometheus}/retention"), json!("1fortnight"), "spec.prometheus.retention", Reason::InvalidSpec),
+        (format!("{prometheus}/scrapeInterval"), json!("fast"), "spec.prometheus.scrapeInterval", Reason::InvalidSpec),
+        (format!("{prometheus}/storage"), json!({ "size": "big" }), "spec.prometheus.storage.size", Reason::InvalidSpec),
+        (format!("{prometheus}/storage"), json!({ "ephemeral": true, "storageClassName": "a" }), "spec.prometheus.storage.storageClassName", Reason::InvalidSpec),
+        (format!("{prometheus}/additionalScrapeConfigs/key"), json!("file.yaml"), "spec.prometheus.additionalScrapeConfigs", Reason::MalformedSecret),
+        (format!("{prometheus}/additionalScrapeConfigs/name"), json!("absent"), "spec.prometheus.additionalScrapeConfigs", Reason::SecretNotFound),
+        (format!("{prometheus}/ruleConfigMaps"), json!(["a", "a"]), "spec.prometheus.ruleConfigMaps[1]", Reason::InvalidSpec),
+        (format!("{prometheus}/ruleConfigMaps"), json!(["../a"]), "spec.prometheus.ruleConfigMaps[0]", Reason::InvalidSpec),
+        (format!("{prometheus}/remoteWrite/0/url"), json!("ftp://a"), "spec.prometheus.remoteWrite[0].url", Reason::InvalidSpec),
+        (format!("{prometheus}/remoteWrite/0/remoteTimeout"), json!("x"), "spec.prometheus.remoteWrite[0].remoteTimeout", Reason::InvalidSpec),
+        (format!("{prometheus}/remoteWrite/0/authorization/credentials/key"), json!("absent"), "spec.prometheus.remoteWrite[0].authorization.credentials", Reason::SecretKeyNotFound),
+        (format!("{prometheus}/resources/limits/cpu"), json!("50m"), "spec.prometheus.resources.requests.cpu", Reason::InvalidSpec),
+        (format!("{prometheus}/resources/limits/cpu"), json!("much"), "spec.prometheus.resources.limits.cpu", Reason::InvalidSpec),
+        (format!("{prometheus}/extraArgs"), json!(["--web.config.file=/x"]), "spec.prometheus.extraArgs[0]", Reason::InvalidSpec),
+        (format!("{prometheus}/extraArgs"), json!(["--query.timeout=1m", "x"]), "spec.prometheus.extraArgs[1]", Reason::InvalidSpec),
+        (format!("{prometheus}/podLabels"), json!({ "app.kubernetes.io/name": "x" }), "spec.prometheus.podLabels.app.kubernetes.io/name", Reason::InvalidSpec),
+        ("/spec/sidecar/blockDuration".into(), json!("1m"), "spec.sidecar.blockDuration", Reason::InvalidSpec),
+        ("/spec/sidecar/extraArgs".into(), json!(["--tsdb.path=/x"]), "spec.sidecar.extraArgs[0]", Reason::InvalidSpec),
+        ("/spec/query/replicas".into(), json!(-1), "spec.query.replicas", Reason::InvalidSpec),
+        ("/spec/query/extraArgs".into(), json!(["--endpoint=a"]), "spec.query.extraArgs[0]", Reason::InvalidSpec),
+        ("/spec/store/replicas".into(), json!(65), "spec.store.replicas", Reason::InvalidSpec),
+        ("/spec/store/storage".into(), json!({ "size": "-1Gi" }), "spec.store.storage.size", Reason::InvalidSpec),
+        ("/spec/store/extraArgs".into(), json!(["--objstore.config=x"]), "spec.store.extraArgs[0]", Reason::InvalidSpec),
+        ("/spec/images/hindsight".into(), json!("evil.example/x"), "spec.images.hindsight", Reason::ImageNotAllowed),
+        ("/spec/images/versitygw".into(), json!("evil.example/x"), "spec.images.versitygw", Reason::ImageNotAllowed),
+    ];
+    for (pointer, value, path, reason) in cases {
+        let mut document = valid();
+        set(&mut document, &pointer, value.clone());
+        let invalid = check(document).expect_err(&format!("{pointer} = {value}"));
+        let found: Vec<_> = invalid
+            .iter()
+            .map(|entry| (entry.path.as_str(), entry.reason))
+            .collect();
+        assert_eq!(found, [(path, reason)], "{pointer} = {value}: {invalid:?}");
+    }
+}
+
+#[test]
+fn all_errors_are_reported_at_once() {
+    let mut document = valid();
+    set(&mut document, "/spec/prometheus/replicas", json!(0));
+    set(&mut document, "/spec/query/replicas", json!(0));
+    assert_eq!(check(document).expect_err("two errors").len(), 2);
+}
+
+#[test]
+fn an_error_never_quotes_a_secret() {
+    let mut references = references();
+    let secret = SecretData(BTreeMap::from([(
+        "thanos.yaml".to_owned(),
+        b"type: S3\nconfig:\n  bucket: a\n  endpoint: b\n  secret_key: [hunter2]\n".to_vec(),
+    )]));
+    references.secrets.insert("bucket".to_owned(), secret);
+    let resource: MonitoringStack = serde_json::from_value(valid()).expect("fits the type");
+    let invalid = validate(&resource, &references, &Settings::default()).expect_err("malformed");
+    assert!(!format!("{invalid:?}").contains("hunter2"), "{invalid:?}");
+}
+
+#[test]
+fn the_proxy_never_covers_the_cluster() {
+    let mut document = valid();
+    set(
+        &mut document,
+        "/spec/proxy",
+        json!({ "httpsProxy": "http://p:1", "noProxy": [".corp"] }),
+    );
+    let stack = check(document).expect("valid");
+    assert_eq!(
+        stack.proxy,
+        [
+            ("HTTPS_PROXY".to_owned(), "http://p:1".to_owned()),
+            (
+                "NO_PROXY".to_owned(),
+                "127.0.0.1,localhost,.svc,.cluster.local,.corp".to_owned()
+            ),
+        ]
+    );
+}
+
+/// Sets the value at a JSON pointer, making objects on the way.
+fn set(document: &mut Value, pointer: &str, value: Value) {
+    let mut at = document;
+    for part in pointer.trim_start_matches('/').split('/') {
+        at = match at {
+            Value::Array(items) => &mut items[part.parse::<usize>().expect("index")],
+            other => {
+                if other.is_null() {
+                    *other = json!({});
+                }
+                &mut other[part]
+            }
+        };
+    }
+    *at = value;
+}

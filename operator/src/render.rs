@@ -1,0 +1,197 @@
+//! The pure half of the reconcile without a cluster: a resource file in, manifests out.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crds::MonitoringStack;
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+
+use crate::controller::build::{Desired, Kind, build};
+use crate::controller::dereference::{References, SecretData};
+use crate::controller::mint::Minted;
+use crate::controller::validate::{Invalid, validate};
+use crate::settings::Settings;
+
+pub mod strict;
+
+/// The uid that stands in manifests of a resource that is not in a cluster.
+const UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Why nothing could be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("document {index} is not valid YAML: {problem}")]
+    Yaml { index: usize, problem: String },
+    #[error("document {index} is no MonitoringStack, Secret or ConfigMap but {kind:?}")]
+    Kind { index: usize, kind: String },
+    #[error("no MonitoringStack in the input")]
+    Missing,
+    #[error("{path}: unknown field; see `kubectl explain mstack.spec`")]
+    UnknownField { path: String },
+    #[error("the MonitoringStack does not fit its schema: {0}")]
+    Schema(String),
+    #[error("{}", list(.0))]
+    Invalid(Vec<Invalid>),
+}
+
+/// The CustomResourceDefinitions as a YAML stream.
+///
+/// # Errors
+/// None for the definitions of this release.
+pub fn definitions() -> Result<String, serde_json::Error> {
+    let definition = serde_json::to_value(crds::document::monitoring_stack()?)?;
+    Ok(format!("---\n{}", crate::yaml::document(&definition)))
+}
+
+fn list(invalid: &[Invalid]) -> String {
+    invalid
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Renders every MonitoringStack in `input`, a YAML stream that may also hold the Secrets the
+/// resources refer to.
+///
+/// # Errors
+/// What is wrong with the input, by document and field.
+pub fn render(input: &str, settings: &Settings) -> Result<String, RenderError> {
+    let documents = documents(input)?;
+    let mut output = String::new();
+    let mut found = false;
+    for document in documents
+        .iter()
+        .filter(|document| document["kind"] == "MonitoringStack")
+    {
+        found = true;
+        let resource = resource(document)?;
+        let namespace = resource.metadata.namespace.clone().unwrap_or_default();
+        let references = references(&documents, &namespace);
+        let stack = validate(&resource, &references, settings).map_err(RenderError::Invalid)?;
+        output.push_str(&manifests(&build(&stack, &Minted::placeholders())));
+    }
+    if found {
+        Ok(output)
+    } else {
+        Err(RenderError::Missing)
+    }
+}
+
+/// Writes `desired` as one YAML stream in the order of application. Secrets are shown as text.
+pub fn manifests(desired: &Desired) -> String {
+    let mut output = String::new();
+    for object in &desired.objects {
+        let mut body = object.body.clone();
+        if object.kind == Kind::Secret {
+            show_text(&mut body);
+        }
+        output.push_str("---\n");
+        output.push_str(&crate::yaml::document(&body));
+    }
+    output
+}
+
+fn show_text(secret: &mut Value) {
+    let Some(Value::Object(data)) = secret.as_object_mut().and_then(|body| body.remove("data"))
+    else {
+        return;
+    };
+    let text: Map<String, Value> = data
+        .into_iter()
+        .map(|(key, value)| {
+            let bytes = BASE64
+                .decode(value.as_str().unwrap_or_default())
+                .unwrap_or_default();
+            (
+                key,
+                Value::from(String::from_utf8_lossy(&bytes).into_owned()),
+            )
+        })
+        .collect();
+    secret["stringData"] = Value::Object(text);
+}
+
+/// Splits and parses a YAML stream.
+fn documents(input: &str) -> Result<Vec<Value>, RenderError> {
+    let mut documents = Vec::new();
+    for (index, text) in split(input).into_iter().enumerate() {
+        let document: Value = serde_saphyr::from_str(&text).map_err(|error| RenderError::Yaml {
+            index,
+            problem: error.to_string(),
+        })?;
+        if document.is_null() {
+            continue;
+        }
+        let kind = document["kind"].as_str().unwrap_or_default().to_owned();
+        if !["MonitoringStack", "Secret", "ConfigMap", "Namespace"].contains(&kind.as_str()) {
+            return Err(RenderError::Kind { index, kind });
+        }
+        documents.push(document);
+    }
+    Ok(documents)
+}
+
+fn split(input: &str) -> Vec<String> {
+    let mut documents = vec![String::new()];
+    for line in input.lines() {
+        if line.trim_end() == "---" {
+            documents.push(String::new());
+        } else if let Some(document) = documents.last_mut() {
+            document.push_str(line);
+            document.push('\n');
+        }
+    }
+    let is_empty = |text: &String| {
+        text.lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    };
+    documents.retain(|text| !is_empty(text));
+    documents
+}
+
+fn resource(document: &Value) -> Result<MonitoringStack, RenderError> {
+    if let Some(path) = strict::unknown_field(document) {
+        return Err(RenderError::UnknownField { path });
+    }
+    let mut resource = MonitoringStack::deserialize(document)
+        .map_err(|error| RenderError::Schema(error.to_string()))?;
+    resource
+        .metadata
+        .namespace
+        .get_or_insert_with(|| "default".to_owned());
+    resource.metadata.uid.get_or_insert_with(|| UID.to_owned());
+    Ok(resource)
+}
+
+fn references(documents: &[Value], namespace: &str) -> References {
+    let mut references = References::default();
+    for document in documents
+        .iter()
+        .filter(|document| document["kind"] == "Secret")
+    {
+        let metadata = &document["metadata"];
+        if metadata["namespace"].as_str().unwrap_or("default") != namespace {
+            continue;
+        }
+        let mut data = BTreeMap::new();
+        for (key, value) in document["data"].as_object().into_iter().flatten() {
+            let bytes = BASE64
+                .decode(value.as_str().unwrap_or_default())
+                .unwrap_or_default();
+            data.insert(key.clone(), bytes);
+        }
+        for (key, value) in document["stringData"].as_object().into_iter().flatten() {
+            let text = value.as_str().unwrap_or_default();
+            data.insert(key.clone(), text.as_bytes().to_vec());
+        }
+        let name = metadata["name"].as_str().unwrap_or_default();
+        references.secrets.insert(name.to_owned(), SecretData(data));
+    }
+    references
+}
+
+#[cfg(test)]
+mod tests;
