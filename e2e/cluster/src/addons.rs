@@ -239,7 +239,7 @@ pub(crate) fn provisioner(layout: &Layout) -> Result<Invocation> {
         .arg("start")
         .file("config", &config)
         .file("kubeconfig", &layout.kubeconfig())
-        .flag("provisioner", PROVISIONER)
+        .flag("provisioner-name", PROVISIONER)
         .flag("namespace", VOLUME_NAMESPACE)
         .flag("helper-image", BUSYBOX_IMAGE)
         .file("helper-pod-file", &pod)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use ring::digest::{Context as Digest, SHA256, digest as digest_at_once};
 
 use crate::parts;
 
@@ -135,9 +135,9 @@ impl ImageSpec {
     /// # Errors
     /// When a file cannot be read.
     pub fn digest(&self) -> Result<String> {
-        let mut hash = Sha256::new();
+        let mut hash = Digest::new(&SHA256);
         let mut field = |bytes: &[u8]| {
-            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
             hash.update(bytes);
         };
         field(self.name.as_bytes());
@@ -151,7 +151,7 @@ impl ImageSpec {
                 Content::Host(host) => field(sha256_of(&host)?.as_bytes()),
             }
         }
-        Ok(hex(&hash.finalize()))
+        Ok(hex(hash.finish().as_ref()))
     }
 
     /// Writes the image to `out` as the archive that `docker load` and `ctr images import` read.
@@ -276,7 +276,7 @@ impl ImageSpec {
                 }
             }
         }
-        Ok(hex(&layer.finish()?.hash.finalize()))
+        Ok(hex(layer.finish()?.hash.finish().as_ref()))
     }
 }
 
@@ -289,14 +289,14 @@ enum Content {
 /// Passes bytes on and sums them.
 struct Summed<W> {
     out: W,
-    hash: Sha256,
+    hash: Digest,
 }
 
 impl<W> Summed<W> {
     fn new(out: W) -> Self {
         Self {
             out,
-            hash: Sha256::new(),
+            hash: Digest::new(&SHA256),
         }
     }
 }
@@ -335,12 +335,12 @@ fn sha256_of(path: &Path) -> Result<String> {
     let mut summed = Summed::new(std::io::sink());
     std::io::copy(&mut open(path)?, &mut summed)
         .with_context(|| format!("read {}", path.display()))?;
-    Ok(hex(&summed.hash.finalize()))
+    Ok(hex(summed.hash.finish().as_ref()))
 }
 
 /// The SHA-256 of some bytes in hexadecimal digits.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(digest_at_once(&SHA256, bytes).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {
