@@ -1,1 +1,5 @@
-//! Room `block`.
+//! Blocks in a bucket.
+
+mod upload;
+
+pub use upload::{UploadError, upload};
