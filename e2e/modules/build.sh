@@ -26,6 +26,10 @@ recipe() {
         dir=$root/tests/gopeer version=3.15.0 minutes=5
         ldflags="$ldflags -X github.com/prometheus/common/version.Version=3.15.0"
         commands='prometheus=github.com/prometheus/prometheus/cmd/prometheus promtool=github.com/prometheus/prometheus/cmd/promtool' ;;
+    gopeer)
+        dir=$root/tests/gopeer version=3.15.0 minutes=2
+        sources='peer/main.go peer/blocks.go peer/datasets.go peer/diff.go peer/dump.go peer/vectors.go'
+        commands='gopeer=./peer' ;;
     kubernetes)
         version=1.34.4 minutes=6 sources=main.go
         # Without these kubectl cannot read the server's version.
@@ -45,7 +49,7 @@ recipe() {
     pause)
         version=1 sources=main.go
         commands='pause=.' ;;
-    *) fail "unknown part \"$1\"; known: prometheus kubernetes versitygw coredns local-path-provisioner pause" ;;
+    *) fail "unknown part \"$1\"; known: prometheus gopeer kubernetes versitygw coredns local-path-provisioner pause" ;;
     esac
 }
 
@@ -89,5 +93,5 @@ build() {
     echo "$out"
 }
 
-[ $# -gt 0 ] || fail "usage: build.sh part...; parts: prometheus kubernetes versitygw coredns local-path-provisioner pause"
+[ $# -gt 0 ] || fail "usage: build.sh part...; parts: prometheus gopeer kubernetes versitygw coredns local-path-provisioner pause"
 for p in "$@"; do (build "$p"); done
