@@ -1,1 +1,29 @@
-//! Room `query`.
+//! The querier: one PromQL API over many stores.
+//!
+//! In reading order: [`config`] (what a querier is told), [`component`] (how it is built and run),
+//! [`endpoints`] (which stores there are), `service` (limits, deadline and evaluation of a query),
+//! `select` (from the engine's selectors to a stream of series and back to columns), `http` and
+//! `grpc` (the two ways in), `peers` (rules, targets, metadata and exemplars of the endpoints),
+//! [`metrics`].
+//!
+//! A query goes: `http` decodes the request, `service` takes a turn at the gate and runs the engine on
+//! a thread of its own, `select` starts one stream a selector on the async threads, the proxy merges
+//! the stores' series, the engine decodes them and folds.
+//!
+//! Invariants: no chunk is decoded on an async thread; what is buffered between the two sides is
+//! bounded; an answer that lacks a store's data says so in its body and headers.
+//!
+//! It deliberately knows neither blocks nor buckets.
+
+pub mod component;
+pub mod config;
+pub mod endpoints;
+mod grpc;
+mod http;
+pub mod metrics;
+mod peers;
+mod select;
+mod service;
+
+pub use component::{Parts, Querier, StartError};
+pub use config::Config;

@@ -1,0 +1,192 @@
+//! The HTTP API: decode, call the service, encode; nothing else.
+//!
+//! In reading order: [`form`] (parameters), [`error`] and `json` with `number` and `histogram` (the
+//! bodies), then the handlers: `query`, `metadata` (labels and series), `peers` (rules, targets,
+//! metric metadata, exemplars), `status`.
+
+mod error;
+mod form;
+mod histogram;
+mod json;
+mod metadata;
+mod number;
+mod peers;
+mod query;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequest, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use runtime::service::Kit;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+
+use crate::config::Config;
+use crate::endpoints::EndpointSet;
+use crate::service::Service;
+use error::ApiError;
+use form::Form;
+
+/// Says that an answer lacks the data of a store; many callers drop warnings but see headers.
+const PARTIAL_RESPONSE: HeaderName = HeaderName::from_static("x-partial-response");
+
+/// What the handlers need.
+pub(crate) struct Api {
+    pub(crate) service: Arc<Service>,
+    pub(crate) endpoints: Arc<EndpointSet>,
+    pub(crate) kit: Kit,
+    pub(crate) config: Config,
+    /// The name of the component that serves it, for its status.
+    pub(crate) component: &'static str,
+    pub(crate) started_ms: i64,
+}
+
+type State = axum::extract::State<Arc<Api>>;
+
+/// Returns all routes of a querier under its prefix.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let prefix = api.config.web.route_prefix.clone();
+    let cors = !api.config.web.disable_cors;
+    let v1 = Router::new()
+        .route("/query", get(query::instant).post(query::instant))
+        .route("/query_range", get(query::range).post(query::range))
+        .route("/series", get(metadata::series).post(metadata::series))
+        .route("/labels", get(metadata::label_names).post(metadata::label_names))
+        .route("/label/{name}/values", get(metadata::label_values))
+        .route("/stores", get(status::stores))
+        .route("/rules", get(peers::rules))
+        .route("/alerts", get(peers::alerts))
+        .route("/targets", get(peers::targets))
+        .route("/metadata", get(peers::metric_metadata))
+        .route("/query_exemplars", get(peers::exemplars).post(peers::exemplars))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/flags", get(status::flags))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/hindsight", get(status::hindsight))
+        .fallback(not_found)
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    let v1 = if cors { v1.layer(axum::middleware::from_fn(allow_origins)) } else { v1 };
+    let pages = Router::new()
+        .nest("/api/v1", v1)
+        .merge(ui::router(api.kit.build.version))
+        .with_state(api);
+    if prefix.is_empty() {
+        return pages;
+    }
+    let home = format!("{prefix}/");
+    let redirect = move || {
+        let home = home.clone();
+        async move { axum::response::Redirect::temporary(&home) }
+    };
+    // The page's addresses are relative, so it has to end in a slash.
+    Router::new()
+        .route("/", get(redirect.clone()))
+        .route(&prefix, get(redirect))
+        .nest(&format!("{prefix}/"), pages)
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let path = request.uri().path().to_owned();
+    ApiError::new(error::ErrorType::NotFound, format!("no such API: {path}"))
+}
+
+/// Lets pages of other origins call the API, and answers their preflight questions.
+async fn allow_origins(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Accept, Accept-Encoding, Authorization, Content-Type, Origin",
+        ),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, X-Partial-Response"),
+    ];
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Returns the answer with a body made by [`json`].
+fn answer(body: Vec<u8>, partial: bool) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if partial {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PARTIAL_RESPONSE, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Decodes the parameters of a URL and, of a form that was posted, its body.
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let is_form = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+            kind.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+        });
+        let query = request.uri().query().unwrap_or("").to_owned();
+        if !(is_form && request.method() == Method::POST) {
+            return Ok(Self::decode(&query, b""));
+        }
+        match axum::body::to_bytes(request.into_body(), runtime::http::MAX_BODY_BYTES).await {
+            Ok(body) => Ok(Self::decode(&query, &body)),
+            Err(error) => {
+                let text = format!("error parsing form values: {error}");
+                Err(ApiError::bad_data(text).into_response())
+            }
+        }
+    }
+}
+
+/// The parameters that every call about series has in common.
+struct Scope {
+    dedup: bool,
+    replica_labels: Vec<String>,
+    partial_response: bool,
+    store_match: Vec<Vec<model::Matcher>>,
+    tenant: Option<String>,
+}
+
+impl Scope {
+    fn decode(api: &Api, form: &Form, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let answers = &api.config.answers;
+        let asked: Vec<String> = form.all("replicaLabels[]").map(str::to_owned).collect();
+        let tenant = headers
+            .get(&answers.tenant_header)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or(&answers.default_tenant);
+        Ok(Self {
+            dedup: form.switch("dedup", true)?,
+            replica_labels: if asked.is_empty() { answers.replica_labels.clone() } else { asked },
+            partial_response: form.switch("partial_response", answers.partial_response)?,
+            store_match: form.selectors("storeMatch[]")?,
+            tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
+        })
+    }
+
+    /// Returns the labels to strip.
+    fn stripped(&self) -> Vec<String> {
+        if self.dedup { self.replica_labels.clone() } else { Vec::new() }
+    }
+
+    fn strategy(&self) -> storeapi::PartialResponse {
+        if self.partial_response {
+            storeapi::PartialResponse::Warn
+        } else {
+            storeapi::PartialResponse::Abort
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which parts of downsampled chunks a function wants, and samples made of them.
+
+use chunk::{Columns, Encoding};
+use storeapi::dedup::SampleBatches;
+use storeapi::{Aggregate, Chunk, Payload, StoreError};
+
+/// What stands for a sample where a chunk is downsampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Sum divided by count.
+    Average,
+    Count,
+    Sum,
+    Min,
+    Max,
+    Counter,
+}
+
+impl Wanted {
+    /// Returns what the function or aggregation nearest to a selector wants.
+    pub(super) fn of(function: Option<&str>) -> Self {
+        let Some(function) = function else { return Self::Average };
+        let is = |name: &str| {
+            function.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        match function {
+            "rate" | "increase" | "irate" | "resets" | "xrate" | "xincrease" => Self::Counter,
+            _ if is("min") => Self::Min,
+            _ if is("max") => Self::Max,
+            _ if function == "count" || function.starts_with("count_") => Self::Count,
+            // sum_over_time, but not sum itself: that adds series, each as its average.
+            _ if function.starts_with("sum_") => Self::Sum,
+            _ => Self::Average,
+        }
+    }
+
+    /// Returns what a request asks for; raw where there is nothing else.
+    pub(super) fn aggregates(self) -> Vec<Aggregate> {
+        match self {
+            Self::Average => vec![Aggregate::Count, Aggregate::Sum],
+            other => vec![other.single()],
+        }
+    }
+
+    fn single(self) -> Aggregate {
+        match self {
+            Self::Average | Self::Sum => Aggregate::Sum,
+            Self::Count => Aggregate::Count,
+            Self::Min => Aggregate::Min,
+            Self::Max => Aggregate::Max,
+            Self::Counter => Aggregate::Counter,
+        }
+    }
+}
+
+/// A chunk that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Corrupt(#[from] chunk::Corrupt),
+    #[error("chunk encoding {0:?} is not supported here")]
+    Unsupported(Encoding),
+    #[error("downsampled chunk lacks its {0:?}")]
+    Missing(Aggregate),
+    #[error("downsampled chunk has {count} counts for {sum} sums")]
+    Uneven { count: usize, sum: usize },
+}
+
+/// Appends the samples of a float payload.
+pub(super) fn decode_floats(payload: &Payload, out: &mut Columns) -> Result<(), ReadError> {
+    match payload.encoding {
+        Encoding::Xor => Ok(chunk::decode_xor(&payload.data, out)?),
+        other => Err(ReadError::Unsupported(other)),
+    }
+}
+
+/// The samples of chunks that do not overlap and of which some are downsampled.
+pub(super) struct AggregateLane {
+    chunks: std::vec::IntoIter<Chunk>,
+    wanted: Wanted,
+    scratch: Columns,
+    /// Where counters are wanted; raw chunks take part, so that none seems to reset where the
+    /// resolution changes.
+    fold: Option<CounterFold>,
+}
+
+impl AggregateLane {
+    pub(super) fn new(chunks: Vec<Chunk>, wanted: Wanted) -> Self {
+        Self {
+            chunks: chunks.into_iter(),
+            wanted,
+            scratch: Columns::new(),
+            fold: (wanted == Wanted::Counter).then(CounterFold::default),
+        }
+    }
+
+    fn decode(&mut self, chunk: &Chunk, out: &mut Columns) -> Result<(), ReadError> {
+        self.scratch.clear();
+        match &mut self.fold {
+            Some(fold) => {
+                let counter = chunk.payload(Aggregate::Counter).or(chunk.raw.as_ref());
+                let payload = counter.ok_or(ReadError::Missing(Aggregate::Counter))?;
+                decode_floats(payload, &mut self.scratch)?;
+                fold.push_chunk(&self.scratch, out);
+                Ok(())
+            }
+            None => match &chunk.raw {
+                Some(raw) => decode_floats(raw, out),
+                None => decode_aggregate(self.wanted, chunk, &mut self.scratch, out),
+            },
+        }
+    }
+}
+
+impl SampleBatches for AggregateLane {
+    type Error = StoreError;
+
+    fn next_batch(&mut self, columns: &mut Columns) -> Result<bool, StoreError> {
+        columns.clear();
+        while let Some(chunk) = self.chunks.next() {
+            self.decode(&chunk, columns).map_err(|error| StoreError::Corrupt {
+                what: error.to_string(),
+                at: format!("chunk of {}..={}", chunk.min_time, chunk.max_time),
+            })?;
+            if !columns.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Appends what stands for the samples of a downsampled chunk; `scratch` is empty.
+fn decode_aggregate(
+    wanted: Wanted,
+    chunk: &Chunk,
+    scratch: &mut Columns,
+    out: &mut Columns,
+) -> Result<(), ReadError> {
+    let payload = |aggregate| chunk.payload(aggregate).ok_or(ReadError::Missing(aggregate));
+    if wanted != Wanted::Average {
+        return decode_floats(payload(wanted.single())?, out);
+    }
+    let first = out.len();
+    decode_floats(payload(Aggregate::Sum)?, out)?;
+    decode_floats(payload(Aggregate::Count)?, scratch)?;
+    let sums: Vec<(i64, f64)> = out.iter().skip(first).collect();
+    if sums.len() != scratch.len() {
+        return Err(ReadError::Uneven { count: scratch.len(), sum: sums.len() });
+    }
+    out.truncate(first);
+    for ((ts, sum), count) in sums.into_iter().zip(scratch.values()) {
+        out.push(ts, sum / count);
+    }
+    Ok(())
+}
+
+/// Makes one ever-growing counter of downsampled chunks: adds up the resets between them, and drops
+/// the sample with which a chunk repeats its last timestamp to say what the counter really was.
+#[derive(Debug, Default, Clone)]
+pub(super) struct CounterFold {
+    last: Option<(i64, f64)>,
+    total: f64,
+}
+
+impl CounterFold {
+    /// Appends the folded samples of the next chunk.
+    pub(super) fn push_chunk(&mut self, samples: &Columns, out: &mut Columns) {
+        for (ts, value) in samples.iter() {
+            let Some((last_ts, last_value)) = self.last else {
+                self.last = Some((ts, value));
+                self.total = value;
+                out.push(ts, value);
+                continue;
+            };
+            if ts <= last_ts {
+                // The true value of the sample before, or an overlap that has been read already.
+                if ts == last_ts {
+                    self.last = Some((ts, value));
+                }
+                continue;
+            }
+            self.total += if value < last_value { value } else { value - last_value };
+            self.last = Some((ts, value));
+            out.push(ts, self.total);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_choose_their_aggregate() {
+        for (function, wanted) in [
+            (None, Wanted::Average),
+            (Some("rate"), Wanted::Counter),
+            (Some("min_over_time"), Wanted::Min),
+            (Some("max"), Wanted::Max),
+            (Some("count_over_time"), Wanted::Count),
+            (Some("count_values"), Wanted::Count),
+            (Some("sum_over_time"), Wanted::Sum),
+            (Some("sum"), Wanted::Average),
+            (Some("minute"), Wanted::Average),
+            (Some("avg_over_time"), Wanted::Average),
+        ] {
+            assert_eq!(Wanted::of(function), wanted, "{function:?}");
+        }
+    }
+
+    #[test]
+    fn resets_within_and_between_chunks_are_added_up() {
+        let mut fold = CounterFold::default();
+        let mut out = Columns::new();
+        let chunk = |samples: &[(i64, f64)]| {
+            let mut columns = Columns::new();
+            for (ts, value) in samples {
+                columns.push(*ts, *value);
+            }
+            columns
+        };
+        // The first chunk ends at 30 after folding a reset; the counter really stood at 10.
+        fold.push_chunk(&chunk(&[(1, 5.0), (2, 20.0), (3, 30.0), (3, 10.0)]), &mut out);
+        fold.push_chunk(&chunk(&[(4, 12.0), (5, 1.0), (5, 1.0)]), &mut out);
+        let samples: Vec<_> = out.iter().collect();
+        assert_eq!(samples, [(1, 5.0), (2, 20.0), (3, 30.0), (4, 32.0), (5, 33.0)]);
+    }
+}
