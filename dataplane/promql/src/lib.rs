@@ -14,9 +14,7 @@ pub mod printer;
 
 pub use ast::{Expr, PosRange, ValueType};
 pub use functions::{Function, FunctionId};
-pub use parser::{
-    ParseError, ParseOptions, parse, parse_metric_selector, parse_series_matchers,
-};
+pub use parser::{ParseError, ParseOptions, parse, parse_metric_selector, parse_series_matchers};
 pub use printer::prettify;
 
 #[cfg(feature = "engine")]
@@ -27,8 +25,6 @@ pub mod calendar;
 pub mod context;
 #[cfg(feature = "engine")]
 pub mod engine;
-#[cfg(feature = "engine")]
-pub mod histogram;
 #[cfg(feature = "engine")]
 pub mod number;
 #[cfg(feature = "engine")]

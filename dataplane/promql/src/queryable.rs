@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
+use model::histogram::FloatHistogram;
 use model::{Matcher, TimeRange};
 
 use crate::context::QueryContext;
-use crate::histogram::FloatHistogram;
 use crate::symbols::{SymbolLabels, SymbolTable};
 
 /// What one selector of a query wants.
@@ -111,9 +111,19 @@ impl Columns {
             + self
                 .histograms
                 .iter()
-                .map(|h| h.size_bytes())
+                .map(|h| histogram_bytes(h))
                 .sum::<usize>()
     }
+}
+
+/// Returns the bytes of a histogram, for memory accounts.
+pub(crate) fn histogram_bytes(histogram: &FloatHistogram) -> usize {
+    size_of::<FloatHistogram>()
+        + size_of_val(histogram.positive_spans.as_slice())
+        + size_of_val(histogram.negative_spans.as_slice())
+        + size_of_val(histogram.positive_buckets.as_slice())
+        + size_of_val(histogram.negative_buckets.as_slice())
+        + size_of_val(histogram.custom_values.as_slice())
 }
 
 /// Why a storage could not answer.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use model::Labels;
 
-use crate::histogram::FloatHistogram;
+use model::histogram::FloatHistogram;
 
 /// A query's answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct QueryResult {
     pub value: Value,
     /// At most ten texts, and one that counts the rest.
@@ -18,7 +18,7 @@ pub struct QueryResult {
 }
 
 /// The value of an expression.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Value {
     Scalar(ScalarValue),
     String(StringValue),
@@ -45,7 +45,7 @@ pub struct StringValue {
 }
 
 /// One element of an instant vector.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct VectorSample {
     pub labels: Labels,
     /// Milliseconds since the Unix epoch: the time of evaluation.
@@ -54,14 +54,14 @@ pub struct VectorSample {
 }
 
 /// The value of a sample.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum SampleValue {
     Float(f64),
     Histogram(Arc<FloatHistogram>),
 }
 
 /// One series of a matrix.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct SeriesResult {
     pub labels: Labels,
     /// `(milliseconds, value)`, ascending.
