@@ -36,6 +36,8 @@ pub enum StartError {
     Endpoints(#[from] EndpointConfigError),
     #[error("setting up name resolution")]
     Resolver(#[from] ResolveError),
+    #[error("starting the engine's threads")]
+    Threads(#[source] std::io::Error),
 }
 
 /// What a querier is given beside its settings.
@@ -111,7 +113,7 @@ impl Querier {
         metrics.gate_max.set(i64::try_from(config.engine.max_concurrent).unwrap_or(i64::MAX));
         let experimental = config.engine.experimental;
         let service = Arc::new(Service {
-            engine: Arc::new(Engine::new(engine_options(&config))),
+            engine: Arc::new(Engine::new(engine_options(&config)).map_err(StartError::Threads)?),
             proxy: Arc::clone(&proxy),
             config: config.engine.clone(),
             answers: config.answers.clone(),
@@ -174,12 +176,15 @@ impl Querier {
 }
 
 fn engine_options(config: &Config) -> EngineOptions {
+    /// Samples are not what is limited here: memory is.
+    const MAX_SAMPLES: usize = i32::MAX as usize;
     let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    let mut options = EngineOptions::default();
-    if let Some(delta) = config.engine.lookback_delta {
-        options.lookback_delta_ms = ms(delta);
+    let defaults = EngineOptions::default();
+    EngineOptions {
+        lookback_delta_ms: config.engine.lookback_delta.map_or(defaults.lookback_delta_ms, ms),
+        max_samples: MAX_SAMPLES,
+        subquery_step_ms: ms(config.engine.default_evaluation_interval),
+        threads: if config.engine.threads == 0 { defaults.threads } else { config.engine.threads },
+        ..defaults
     }
-    options.default_subquery_step_ms = ms(config.engine.default_evaluation_interval);
-    options.threads = config.engine.threads;
-    options
 }
