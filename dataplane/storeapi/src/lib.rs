@@ -17,6 +17,7 @@
 pub mod apis;
 pub mod client;
 pub mod coverage;
+pub mod dedup;
 pub mod error;
 pub mod info;
 pub mod merge;
@@ -27,6 +28,7 @@ pub mod series;
 pub mod server;
 pub mod shard;
 pub mod store;
+pub mod testsuite;
 pub mod wire;
 
 pub use apis::{

@@ -99,26 +99,40 @@ pub(super) async fn adapted(
     info: &StoreInfo,
     request: &SeriesRequest,
 ) -> Result<SeriesStream, StoreError> {
-    let mut stream = stream.boxed();
-    if let Some(shard) = Shard::of_request(request).filter(|_| !info.supports_sharding) {
-        stream = stream
-            .try_filter(move |frame| {
-                std::future::ready(match frame {
-                    SeriesFrame::Series(series) => shard.holds(&series.labels),
-                    _ => true,
+    let stream =
+        if info.supports_without_replica_labels || request.without_replica_labels.is_empty() {
+            stream.boxed()
+        } else {
+            stripped(stream, &request.without_replica_labels).await
+        };
+    // After stripping, or the replicas of one series would land in different shards.
+    Ok(
+        match Shard::of_request(request).filter(|_| !info.supports_sharding) {
+            None => stream,
+            Some(shard) => stream
+                .try_filter(move |frame| {
+                    std::future::ready(match frame {
+                        SeriesFrame::Series(series) => shard.holds(&series.labels),
+                        _ => true,
+                    })
                 })
-            })
-            .boxed();
-    }
-    if info.supports_without_replica_labels || request.without_replica_labels.is_empty() {
-        return Ok(stream);
-    }
+                .boxed(),
+        },
+    )
+}
+
+/// Reads a stream to its end and gives it back without the named labels, sorted again.
+async fn stripped(
+    stream: impl Stream<Item = Result<SeriesFrame, StoreError>> + Send,
+    names: &[String],
+) -> SeriesStream {
+    let mut stream = std::pin::pin!(stream);
     let mut series = Vec::new();
     let mut rest = Vec::new();
     while let Some(frame) = stream.next().await {
         match frame {
             Ok(SeriesFrame::Series(mut one)) => {
-                one.labels = one.labels.without(&request.without_replica_labels);
+                one.labels = one.labels.without(names);
                 series.push(one);
             }
             // What came before a failure still counts where partial answers are allowed.
@@ -127,5 +141,5 @@ pub(super) async fn adapted(
     }
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     let series = series.into_iter().map(|one| Ok(SeriesFrame::Series(one)));
-    Ok(futures::stream::iter(series.chain(rest)).boxed())
+    futures::stream::iter(series.chain(rest)).boxed()
 }
