@@ -198,3 +198,6 @@ impl SeriesStore for RemoteStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,11 +104,16 @@ impl Proxy {
         if asked.matchers.is_empty() {
             return Err(StoreError::NoMatchers);
         }
-        let forwarded = if asked.matchers.len() == request.matchers.len() {
+        // The choice of stores is made here; a proxy behind this one must not make it again.
+        let unchanged =
+            asked.matchers.len() == request.matchers.len() && request.store_match.is_empty();
+        let forwarded = if unchanged {
             Arc::clone(request)
         } else {
+            let matchers = asked.matchers;
             Arc::new(SeriesRequest {
-                matchers: asked.matchers,
+                matchers,
+                store_match: Vec::new(),
                 ..(**request).clone()
             })
         };
