@@ -276,9 +276,14 @@ impl Bucket for ObjectStoreBucket {
         if range.start >= range.end {
             return Ok(Bytes::new());
         }
-        let bounded = GetRange::Bounded(range.clone());
+        // Services in Go read a last byte behind 2^63 as no range at all.
+        let wanted = if range.end > i64::MAX as u64 {
+            GetRange::Offset(range.start)
+        } else {
+            GetRange::Bounded(range.clone())
+        };
         let options = GetOptions {
-            range: Some(bounded),
+            range: Some(wanted),
             ..GetOptions::default()
         };
         let read = async { self.store.get_opts(&path, options).await?.bytes().await };
