@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, umount2};
 
 use crate::layout::{CGROUP, CNI_NETWORK, Layout};
@@ -149,55 +149,112 @@ fn unescape(text: &str) -> String {
     plain
 }
 
-/// Unmounts everything below the folder, the last mounted first.
+/// Unmounts everything below the folder, the last mounted first. Where this succeeds, nothing of the
+/// rest of the machine can be reached through the folder any more, so that it may be deleted.
 pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
-    for mount in mounts()?
-        .into_iter()
-        .rev()
-        .filter(|mount| mount.point.starts_with(dir))
-    {
-        match umount2(
-            &mount.point,
-            MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW,
-        ) {
+    let below = || -> Result<Vec<PathBuf>> {
+        let points = mounts()?.into_iter().map(|mount| mount.point);
+        Ok(points.filter(|point| point.starts_with(dir)).collect())
+    };
+    for point in below()?.iter().rev() {
+        match umount2(point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
             // Gone with one that lay above it.
             Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
             Err(error) => {
-                return Err(error).with_context(|| format!("unmount {}", mount.point.display()));
+                return Err(error).with_context(|| format!("unmount {}", point.display()));
             }
         }
+    }
+    let left = below()?;
+    ensure!(
+        left.is_empty(),
+        "mounts below {} are still there: {left:?}",
+        dir.display()
+    );
+    Ok(())
+}
+
+/// Folders outside the state folder that containerd, kubelet or CNI plugins make at places of their own
+/// choice, parents first.
+const FOREIGN_FOLDERS: [&str; 7] = [
+    "/run/containerd",
+    "/run/containerd/s",
+    "/var/lib/cni",
+    "/var/lib/cni/results",
+    "/var/lib/kubelet",
+    "/var/lib/kubelet/device-plugins",
+    "/var/log/containers",
+];
+
+const DEVICE_PLUGIN_SOCKET: &str = "/var/lib/kubelet/device-plugins/kubelet.sock";
+
+/// Those of the foreign folders that are not there, for the record: the cluster will have made them.
+pub(crate) fn absent_folders() -> Vec<String> {
+    let absent = |dir: &&str| !Path::new(dir).is_dir();
+    FOREIGN_FOLDERS
+        .into_iter()
+        .filter(absent)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Removes what the cluster's processes left outside the state folder; `made` are the folders that were
+/// not there before it.
+pub(crate) fn remove_traces(layout: &Layout, made: &[String]) -> Result<()> {
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    };
+    for link in entries("/var/log/containers") {
+        if fs::read_link(&link).is_ok_and(|target| target.starts_with(&layout.dir)) {
+            remove(&link)?;
+        }
+    }
+    // Each names the sandbox it was made for, and sandboxes lie in the state folder.
+    let dir = layout.dir.to_string_lossy();
+    for result in entries("/var/lib/cni/results") {
+        let name = result.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name.starts_with(&format!("{CNI_NETWORK}-"))
+            || fs::read_to_string(&result).is_ok_and(|text| text.contains(&*dir));
+        if ours {
+            remove(&result)?;
+        }
+    }
+    for shim in entries(
+        layout
+            .containerd_state()
+            .join("io.containerd.runtime.v2.task/k8s.io"),
+    ) {
+        // Killed shims leave their sockets, whose places containerd has written down.
+        let Ok(address) = fs::read_to_string(shim.join("address")) else {
+            continue;
+        };
+        if let Some(socket) = address.trim().strip_prefix("unix://") {
+            remove(Path::new(socket))?;
+        }
+    }
+    if made
+        .iter()
+        .any(|dir| DEVICE_PLUGIN_SOCKET.starts_with(&**dir))
+    {
+        remove(Path::new(DEVICE_PLUGIN_SOCKET))?;
+    }
+    for dir in made.iter().rev() {
+        // One that somebody else uses by now is not empty and stays.
+        let _ = fs::remove_dir(dir);
     }
     Ok(())
 }
 
-/// Files that kubelet and the CNI plugins write outside the state folder, at places of their own choice.
-pub(crate) fn remove_traces(layout: &Layout) -> Result<()> {
-    let entries = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
-    for entry in entries("/var/log/containers") {
-        let path = entry.path();
-        if fs::read_link(&path).is_ok_and(|target| target.starts_with(&layout.dir)) {
-            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
-        }
-    }
-    for entry in entries("/var/lib/cni/results") {
-        let name = entry.file_name();
-        if name
-            .to_string_lossy()
-            .starts_with(&format!("{CNI_NETWORK}-"))
-        {
-            let path = entry.path();
-            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
-        }
-    }
-    // Only where nothing of anybody else's lies in them.
-    for dir in [
-        "/var/log/containers",
-        "/var/lib/cni/results",
-        "/var/lib/cni",
-    ] {
-        let _ = fs::remove_dir(dir);
-    }
-    Ok(())
+fn entries(dir: impl AsRef<Path>) -> Vec<PathBuf> {
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
 }
 
 #[cfg(test)]

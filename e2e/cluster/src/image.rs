@@ -8,8 +8,8 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
 use ring::digest::{Context as Digest, SHA256, digest as digest_at_once};
+use serde_json::{Value, json};
 
 use crate::parts;
 

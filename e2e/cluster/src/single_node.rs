@@ -44,10 +44,14 @@ const DAEMONS: [&str; 9] = [
 
 /// What `down` has to know, on disk before it is true wherever that is possible.
 #[derive(Debug, Default, Deserialize, Serialize)]
+// A newer binary takes an older one's cluster down.
+#[serde(default)]
 struct Record {
     /// The boot that runtime state belongs to.
     boot: String,
     sysctls: Vec<Sysctl>,
+    /// Folders outside the state folder that were not there before this cluster.
+    made: Vec<String>,
     daemons: Vec<Daemon>,
 }
 
@@ -395,9 +399,10 @@ impl Cluster {
         kill_all("processes of the cluster", left)?;
         if network::owner()?.is_none_or(|owner| owner == mark) {
             cleanup::remove_cgroups()?;
+            // Before the state goes that tells what is the cluster's.
+            cleanup::remove_traces(&layout, &record.made)?;
             cleanup::unmount_below(&layout.dir)?;
             network::down(&record.sysctls)?;
-            cleanup::remove_traces(&layout)?;
         } else {
             // What stands on the machine is another folder's cluster.
             cleanup::unmount_below(&layout.dir)?;
@@ -440,9 +445,20 @@ impl<'a> Starter<'a> {
             record = Record {
                 boot,
                 sysctls: network::settings()?,
+                made: cleanup::absent_folders(),
                 daemons: Vec::new(),
             };
         }
+        // What has ended is started again below; until then it is not missed.
+        let mut running = Vec::new();
+        for daemon in record.daemons {
+            if daemon.runs()? {
+                running.push(daemon);
+            } else {
+                progress(&format!("{} has ended", daemon.name));
+            }
+        }
+        record.daemons = running;
         let starter = Self {
             layout,
             record,
