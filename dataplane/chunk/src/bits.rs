@@ -101,6 +101,12 @@ impl<'a> BitReader<'a> {
         self.position > self.bits.len()
     }
 
+    /// Makes the reader overrun: what it read last made no sense.
+    pub(crate) fn invalidate(&mut self) {
+        // Half the range leaves room for reads that follow before anyone looks.
+        self.position = usize::MAX / 2;
+    }
+
     /// The bits not read yet.
     pub fn remaining(&self) -> usize {
         self.bits.len().saturating_sub(self.position)

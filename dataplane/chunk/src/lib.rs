@@ -21,14 +21,20 @@
     allow(clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod aggregate;
 pub mod bits;
 pub mod columns;
+pub mod histogram;
 pub mod varbit;
 pub mod varint;
 pub mod xor;
+pub mod xor2;
 
+pub use aggregate::{Aggregate, AggregateChunk, SubChunk};
 pub use columns::Columns;
+pub use histogram::{HistogramColumns, decode_histograms};
 pub use xor::{XorAppender, decode_xor};
+pub use xor2::decode_xor2;
 
 /// What a chunk's bytes are encoded with; the number is the byte in the segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,5 +113,36 @@ pub fn sample_count(encoding: Encoding, data: &[u8]) -> Result<u16, Corrupt> {
         Encoding::HistogramSt | Encoding::FloatHistogramSt => Ok(count & 0x3fff),
         Encoding::Aggregate => Err(Corrupt::new("an aggregate chunk has no sample count", 0)),
         _ => Ok(count),
+    }
+}
+
+/// Appends the samples of a float chunk of either encoding to `columns`.
+///
+/// # Errors
+/// The encoding is not one of floats, or the data is not sound; `columns` are then as before.
+pub fn decode_floats(
+    encoding: Encoding,
+    data: &[u8],
+    columns: &mut Columns,
+) -> Result<(), Corrupt> {
+    match encoding {
+        Encoding::Xor => decode_xor(data, columns),
+        Encoding::Xor2 => decode_xor2(data, columns),
+        _ => Err(Corrupt::new("the encoding is not one of floats", 0)),
+    }
+}
+
+/// Returns the time of a float or histogram chunk's first sample, without decoding the others.
+///
+/// # Errors
+/// The chunk has no samples, or its beginning is not sound.
+pub fn first_timestamp(encoding: Encoding, data: &[u8]) -> Result<i64, Corrupt> {
+    if sample_count(encoding, data)? == 0 {
+        return Err(Corrupt::new("the chunk has no samples", 0));
+    }
+    match encoding {
+        Encoding::Xor => xor::first_sample(data, COUNT_BYTES).map(|(t, _, _)| t),
+        Encoding::Xor2 => xor::first_sample(data, COUNT_BYTES + 1).map(|(t, _, _)| t),
+        _ => histogram::first_timestamp(data),
     }
 }

@@ -38,7 +38,7 @@ func runVectors([]string) error {
 			}
 		}
 	}
-	for kind := range 16 {
+	for kind := range 10 {
 		for _, st := range []bool{false, true} {
 			if err := histograms(kind, st, print); err != nil {
 				return err
@@ -52,7 +52,7 @@ func floats(seed uint64, add func(st, t int64, v float64)) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	t, v := int64(1_700_000_000_000)-int64(seed)*1e12, 0.0
 	st := int64(0)
-	for i := range 3 + r.IntN(150) {
+	for i := range 3 + r.IntN(140) {
 		t += 15_000
 		switch r.IntN(12) {
 		case 0:
@@ -106,9 +106,9 @@ func histograms(kind int, st bool, print func(chunkenc.Chunk) error) error {
 		return err
 	}
 	t, start := int64(1_700_000_000_000), int64(1_699_999_000_000)
-	for i := range 60 {
+	for i := range 24 {
 		t += 15_000 + r.Int64N(3)
-		if i == 20 || i == 23 {
+		if i == 9 || i == 12 {
 			start = t - 1000
 		}
 		s := made.sample(t)
