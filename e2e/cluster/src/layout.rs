@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::control_plane::{Endpoints, NODE_IP};
+use crate::pki::write_atomic;
 
 pub(crate) const NODE_NAME: &str = "hindsight";
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
@@ -45,6 +46,10 @@ impl Layout {
             dir.display()
         );
         let layout = Self { dir };
+        // Before anything else lies there: by this file the folder is known as a cluster's.
+        if !layout.record().try_exists()? {
+            write_atomic(&layout.record(), b"{}", 0o600)?;
+        }
         for folder in [
             layout.pki(),
             layout.bin(),

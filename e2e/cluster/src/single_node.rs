@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -113,6 +114,14 @@ impl Cluster {
              run it with sudo, or name another cluster with CLUSTER="
         );
         let _lock = lock(dir)?;
+        if let Some(layout) = Layout::open(dir)? {
+            // `down` removes the folder with all that is in it.
+            ensure!(
+                layout.record().try_exists()? || is_empty(&layout.dir)?,
+                "{} is not empty and holds no cluster; name a folder of its own with --dir",
+                layout.dir.display()
+            );
+        }
         let layout = Layout::create(dir)?;
         parts::require(&parts::NODE_TOOLS)?;
         for part in ["kubernetes", "coredns", "local-path-provisioner", "pause"] {
@@ -407,8 +416,7 @@ impl Cluster {
             // What stands on the machine is another folder's cluster.
             cleanup::unmount_below(&layout.dir)?;
         }
-        fs::remove_dir_all(&layout.dir)
-            .with_context(|| format!("remove {}", layout.dir.display()))?;
+        remove_folder(&layout)?;
         fs::remove_file(Layout::lock_of(&layout.dir))?;
         progress("down: nothing of the cluster is left");
         Ok(())
@@ -530,15 +538,41 @@ fn read_record(layout: &Layout) -> Result<Record> {
 
 /// One `up` or `down` at a time; the second waits.
 fn lock(dir: &Path) -> Result<fs::File> {
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent {
+    let dir = std::path::absolute(dir)?;
+    if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
     }
-    let path = Layout::lock_of(dir);
-    let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("lock {}", path.display()))?;
-    Ok(file)
+    // The same file by whatever way the folder is named.
+    let path = Layout::lock_of(&fs::canonicalize(&dir).unwrap_or(dir));
+    loop {
+        let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("lock {}", path.display()))?;
+        // The one waited for may have been a `down`, which removes the file as its last step.
+        let here = file.metadata()?.ino();
+        if fs::metadata(&path).is_ok_and(|there| there.ino() == here) {
+            return Ok(file);
+        }
+    }
+}
+
+/// The record goes last: a removal that was killed is one of a cluster still, and can be continued.
+fn remove_folder(layout: &Layout) -> Result<()> {
+    let remove = || -> std::io::Result<()> {
+        for entry in fs::read_dir(&layout.dir)? {
+            let path = entry?.path();
+            if path == layout.record() {
+                continue;
+            }
+            if path.symlink_metadata()?.is_dir() {
+                fs::remove_dir_all(&path)?;
+            } else {
+                fs::remove_file(&path)?;
+            }
+        }
+        fs::remove_dir_all(&layout.dir)
+    };
+    remove().with_context(|| format!("remove {}", layout.dir.display()))
 }
 
 fn is_empty(dir: &Path) -> Result<bool> {
