@@ -26,6 +26,8 @@ pub mod context;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub mod memory;
+#[cfg(feature = "engine")]
 pub mod number;
 #[cfg(feature = "engine")]
 mod plan;

@@ -192,12 +192,8 @@ impl Binary {
 
     /// The values that stand in for a missing element of the streaming and of the unique side.
     fn fills(&self) -> (Option<f64>, Option<f64>) {
-        let fill = self.matching.fill;
-        if self.swapped() {
-            (fill.rhs, fill.lhs)
-        } else {
-            (fill.lhs, fill.rhs)
-        }
+        // "Left" is the streaming side even where `group_right` swapped the sides: so Prometheus.
+        (self.matching.fill.lhs, self.matching.fill.rhs)
     }
 
     fn read_one(&mut self, ex: &mut Exec<'_>) -> Result<(), EngineError> {

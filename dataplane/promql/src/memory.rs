@@ -1,0 +1,139 @@
+//! Samples in memory: a [`Queryable`] for tests, benchmarks and rule tests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::histogram::FloatHistogram;
+use model::{Labels, Matcher};
+
+use crate::context::QueryContext;
+use crate::queryable::{
+    Columns, Queryable, QueryableError, SelectRequest, Series, SeriesData, SeriesSet,
+};
+use crate::symbols::{SymbolLabels, SymbolTable};
+
+/// Samples handed over at once, as many as a chunk usually holds.
+const BATCH: usize = 120;
+
+/// Series by labels.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStorage {
+    series: BTreeMap<Labels, Arc<Columns>>,
+}
+
+impl MemoryStorage {
+    /// Returns a storage without series.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a float; its time has to be after that of the series' last float.
+    pub fn push(&mut self, labels: &Labels, ts_ms: i64, value: f64) {
+        let columns = self.columns(labels);
+        columns.ts.push(ts_ms);
+        columns.floats.push(value);
+    }
+
+    /// Appends a histogram; its time has to be after that of the series' last histogram.
+    pub fn push_histogram(&mut self, labels: &Labels, ts_ms: i64, value: FloatHistogram) {
+        let columns = self.columns(labels);
+        columns.histogram_ts.push(ts_ms);
+        columns.histograms.push(Arc::new(value));
+    }
+
+    fn columns(&mut self, labels: &Labels) -> &mut Columns {
+        let columns = self.series.entry(labels.clone()).or_default();
+        Arc::make_mut(columns)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.series.clear();
+    }
+}
+
+impl Queryable for MemoryStorage {
+    fn select(
+        &self,
+        request: &SelectRequest<'_>,
+        _: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, QueryableError> {
+        let matches = |labels: &Labels, matchers: &[Matcher]| {
+            matchers
+                .iter()
+                .all(|matcher| matcher.matches_labels(labels))
+        };
+        let selected: Vec<(Labels, Arc<Columns>)> = self
+            .series
+            .iter()
+            .filter(|(labels, _)| matches(labels, request.matchers))
+            .map(|(labels, columns)| (labels.clone(), Arc::clone(columns)))
+            .collect();
+        let range = request.range;
+        Ok(Box::new(Selection {
+            series: selected.into_iter(),
+            start: range.start,
+            end: range.end,
+        }))
+    }
+}
+
+struct Selection {
+    series: std::vec::IntoIter<(Labels, Arc<Columns>)>,
+    start: i64,
+    end: i64,
+}
+
+impl SeriesSet for Selection {
+    fn next(&mut self, symbols: &mut SymbolTable) -> Result<Option<Series>, QueryableError> {
+        let Some((labels, columns)) = self.series.next() else {
+            return Ok(None);
+        };
+        let within = |ts: &[i64]| {
+            ts.partition_point(|&t| t < self.start)..ts.partition_point(|&t| t <= self.end)
+        };
+        let data = Data {
+            floats: within(&columns.ts),
+            histograms: within(&columns.histogram_ts),
+            columns,
+        };
+        let labels = SymbolLabels::intern(&labels, symbols);
+        Ok(Some(Series {
+            labels,
+            data: Box::new(data),
+        }))
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+struct Data {
+    columns: Arc<Columns>,
+    floats: std::ops::Range<usize>,
+    histograms: std::ops::Range<usize>,
+}
+
+impl SeriesData for Data {
+    fn next_batch(&mut self, out: &mut Columns) -> Result<bool, QueryableError> {
+        let next = |range: &mut std::ops::Range<usize>| {
+            let batch = range.start..range.end.min(range.start + BATCH);
+            range.start = batch.end;
+            batch
+        };
+        let batch = next(&mut self.floats);
+        if !batch.is_empty() {
+            out.ts.extend_from_slice(&self.columns.ts[batch.clone()]);
+            out.floats.extend_from_slice(&self.columns.floats[batch]);
+            return Ok(true);
+        }
+        let batch = next(&mut self.histograms);
+        out.histogram_ts
+            .extend_from_slice(&self.columns.histogram_ts[batch.clone()]);
+        out.histograms
+            .extend_from_slice(&self.columns.histograms[batch.clone()]);
+        Ok(!batch.is_empty())
+    }
+}
