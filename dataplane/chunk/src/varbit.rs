@@ -74,6 +74,7 @@ fn read(reader: &mut BitReader<'_>, word: u64) -> (u64, u32) {
     (reader.read(bits), bits)
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a class is at most 8")]
 fn put(writer: &mut BitWriter, class: usize, value: u64) {
     let ones = (1u64 << class) - 1;
     if class == 8 {

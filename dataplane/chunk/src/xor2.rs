@@ -82,7 +82,7 @@ impl Decoder<'_> {
         let value = match i {
             0 => {
                 let t = self.reader.read_varint();
-                self.t = t.ok_or(self.corrupt("the first timestamp is too large"))?;
+                self.t = t.ok_or_else(|| self.corrupt("the first timestamp is too large"))?;
                 let value = self.reader.read(64);
                 if value != model::STALE_NAN_BITS {
                     self.value = value;
@@ -91,7 +91,8 @@ impl Decoder<'_> {
             }
             1 => {
                 let delta = self.reader.read_uvarint();
-                let delta = delta.ok_or(self.corrupt("the second timestamp is too large"))?;
+                let delta =
+                    delta.ok_or_else(|| self.corrupt("the second timestamp is too large"))?;
                 self.delta = delta.cast_signed();
                 self.value()?
             }
@@ -102,7 +103,7 @@ impl Decoder<'_> {
         }
         self.starts
             .skip(i, &mut self.reader)
-            .ok_or(self.corrupt("a start timestamp is too large"))?;
+            .ok_or_else(|| self.corrupt("a start timestamp is too large"))?;
         Ok(value)
     }
 
@@ -161,7 +162,7 @@ impl Decoder<'_> {
     fn changed(&mut self, in_new_window: bool) -> Result<u64, Corrupt> {
         if in_new_window {
             self.window = Window::read(self.reader.peek())
-                .ok_or(self.corrupt("a value has more than 64 significant bits"))?;
+                .ok_or_else(|| self.corrupt("a value has more than 64 significant bits"))?;
             self.reader.skip(11);
         }
         self.value ^= self.reader.read(self.window.significant) << self.window.trailing;

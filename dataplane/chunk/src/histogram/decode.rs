@@ -113,7 +113,7 @@ fn decode_rows(
         let at = HEADER_BYTES + reader.position() / 8;
         starts
             .skip(i, reader)
-            .ok_or(Corrupt::new("a start timestamp is too large", at))?;
+            .ok_or_else(|| Corrupt::new("a start timestamp is too large", at))?;
         // Each row: a cut-off chunk must not go on making rows of zeros.
         if reader.is_overrun() {
             return Err(Corrupt::new("ends before its last sample", at));
@@ -289,6 +289,7 @@ impl XorState {
         } else {
             reader.skip(13);
             let Some(window) = Window::read(word << 2) else {
+                reader.invalidate();
                 return;
             };
             self.window = window;

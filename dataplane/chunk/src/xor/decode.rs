@@ -32,7 +32,7 @@ pub fn decode_xor(data: &[u8], columns: &mut Columns) -> Result<(), Corrupt> {
         let (delta, read) = data
             .get(at..)
             .and_then(varint::read_uvarint)
-            .ok_or(Corrupt::new("second timestamp is cut off or too large", at))?;
+            .ok_or_else(|| Corrupt::new("second timestamp is cut off or too large", at))?;
         at += read;
         delta.cast_signed()
     };
@@ -51,12 +51,12 @@ pub(crate) fn first_sample(data: &[u8], at: usize) -> Result<(i64, u64, usize), 
     let (t, read) = data
         .get(at..)
         .and_then(varint::read_varint)
-        .ok_or(Corrupt::new("first timestamp is cut off or too large", at))?;
+        .ok_or_else(|| Corrupt::new("first timestamp is cut off or too large", at))?;
     let value_at = at + read;
     let value = data
         .get(value_at..)
         .and_then(<[u8]>::first_chunk)
-        .ok_or(Corrupt::new("first value is cut off", value_at))?;
+        .ok_or_else(|| Corrupt::new("first value is cut off", value_at))?;
     Ok((t, u64::from_be_bytes(*value), value_at + 8))
 }
 
@@ -177,10 +177,9 @@ fn decode_samples(
                 position += 2;
                 payload = word << 2;
             } else {
-                window = Window::read(word << 2).ok_or(Corrupt::new(
-                    "a value has more than 64 significant bits",
-                    position / 8,
-                ))?;
+                window = Window::read(word << 2).ok_or_else(|| {
+                    Corrupt::new("a value has more than 64 significant bits", position / 8)
+                })?;
                 position += 13;
                 payload = word << 13;
             }

@@ -41,10 +41,13 @@ pub struct PostingsTable {
 /// Values of a name, each with where its list lies.
 pub type ValuesIter<'a> = Box<dyn Iterator<Item = (&'a str, Range<u64>)> + Send + 'a>;
 
+/// Each name's values with where their lists lie.
+type FullNames = BTreeMap<Box<str>, BTreeMap<Box<str>, Range<u64>>>;
+
 #[derive(Debug, Clone)]
 enum Names {
     Sampled(BTreeMap<Box<str>, Samples>),
-    Full(BTreeMap<Box<str>, BTreeMap<Box<str>, Range<u64>>>),
+    Full(FullNames),
 }
 
 /// Places of some of one name's entries, the first among them, and where the last one ends.
@@ -228,12 +231,8 @@ impl PostingsTable {
     }
 }
 
-fn read_all(
-    cursor: &mut Cursor<'_>,
-    count: u32,
-    postings_end: u64,
-) -> Result<BTreeMap<Box<str>, BTreeMap<Box<str>, Range<u64>>>, Corrupt> {
-    let mut names: BTreeMap<Box<str>, BTreeMap<Box<str>, Range<u64>>> = BTreeMap::new();
+fn read_all(cursor: &mut Cursor<'_>, count: u32, postings_end: u64) -> Result<FullNames, Corrupt> {
+    let mut names = FullNames::new();
     let mut offsets = Vec::new();
     for _ in 0..count {
         let entry = Entry::read(cursor)?;

@@ -22,7 +22,7 @@ const PLACE: &str = "index series";
 pub struct SeriesRef(pub u32);
 
 /// What entries are aligned to from version 2 on.
-pub(crate) const ALIGN: u64 = 16;
+const ALIGN: u64 = 16;
 
 impl SeriesRef {
     /// Where the series' entry begins in the index file.

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use chunk::varint;
 use model::Labels;
 
-use super::series::ALIGN;
 use super::{ALL_POSTINGS, ChunkMeta, HEADER_BYTES, MAGIC, Toc};
 use crate::WriteError;
 use crate::postings::encode_postings;
 
 const POSTINGS_ALIGN: usize = 4;
+const SERIES_ALIGN: usize = 16;
 
 /// Number of the version that is written.
 const VERSION: u8 = 2;
@@ -114,8 +114,8 @@ impl IndexWriter {
             });
         }
         self.finish_symbols()?;
-        pad(&mut self.out, ALIGN as usize);
-        let reference = u32::try_from(self.out.len() as u64 / ALIGN)
+        pad(&mut self.out, SERIES_ALIGN);
+        let reference = u32::try_from(self.out.len() / SERIES_ALIGN)
             .map_err(|_| WriteError::TooLarge { what: "the index" })?;
 
         self.entry.clear();
