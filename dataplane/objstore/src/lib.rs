@@ -6,7 +6,7 @@
 //! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`] turns Thanos'
 //!   settings into a client;
 //! - [`prefix`], [`retry`], [`metered`], [`fault`]: buckets around a bucket;
-//! - [`connect()`]: from configuration to a bucket ready for use;
+//! - [`connect()`]: from configuration to a bucket ready for use; [`create()`] makes it first;
 //! - [`testsuite`]: what any bucket must pass.
 //!
 //! Invariants: an object is seen whole or not at all; a read answers the bytes asked for, fewer only where
@@ -17,6 +17,7 @@
 pub mod backend;
 pub mod bucket;
 mod connect;
+mod create;
 pub mod error;
 pub mod fault;
 pub mod metered;
@@ -28,4 +29,5 @@ pub mod testsuite;
 pub use backend::ObjectStoreBucket;
 pub use bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
 pub use connect::{ConnectError, connect};
+pub use create::{CreateError, create};
 pub use error::{BucketError, ErrorKind, Operation};

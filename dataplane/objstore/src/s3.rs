@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use objconfig::{BucketLookup, HttpConfig, S3Config, Sse};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::{
     Attribute, AttributeValue, Attributes, BackoffConfig, ClientOptions, RetryConfig,
@@ -34,6 +34,34 @@ const VIRTUAL_HOSTED: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".aliy
 /// # Errors
 /// When a file named by the configuration cannot be used.
 pub(crate) fn bucket(config: &S3Config) -> Result<ObjectStoreBucket, ConnectError> {
+    let store = store(config)?;
+    let attributes: Attributes = config
+        .put_user_metadata
+        .iter()
+        .map(|(key, value)| {
+            (
+                Attribute::Metadata(key.clone().into()),
+                AttributeValue::from(value.clone()),
+            )
+        })
+        .collect();
+    let write = WriteOptions {
+        part_bytes: config.part_size,
+        multipart: !config.disable_multipart,
+        attributes,
+    };
+    Ok(ObjectStoreBucket::new(
+        Arc::new(store),
+        &config.bucket,
+        write,
+    ))
+}
+
+/// Creates the client of an S3 service.
+///
+/// # Errors
+/// When a file named by the configuration cannot be used.
+pub(crate) fn store(config: &S3Config) -> Result<AmazonS3, ConnectError> {
     let mut builder = match &config.keys {
         Some((access_key, secret_key)) => AmazonS3Builder::new()
             .with_access_key_id(access_key)
@@ -68,27 +96,12 @@ pub(crate) fn bucket(config: &S3Config) -> Result<ObjectStoreBucket, ConnectErro
         builder = builder.with_config(key, &config.sts_endpoint);
     }
     builder = with_encryption(builder, config.sse.as_ref())?;
-    let store = builder.build().map_err(ConnectError::client)?;
-    let attributes: Attributes = config
-        .put_user_metadata
-        .iter()
-        .map(|(key, value)| {
-            (
-                Attribute::Metadata(key.clone().into()),
-                AttributeValue::from(value.clone()),
-            )
-        })
-        .collect();
-    let write = WriteOptions {
-        part_bytes: config.part_size,
-        multipart: !config.disable_multipart,
-        attributes,
-    };
-    Ok(ObjectStoreBucket::new(
-        Arc::new(store),
-        &config.bucket,
-        write,
-    ))
+    builder.build().map_err(ConnectError::client)
+}
+
+/// Returns the region that requests are signed for.
+pub(crate) fn region(config: &S3Config) -> String {
+    Address::of(config).region
 }
 
 /// Where requests go.
@@ -248,27 +261,33 @@ struct Connector(HttpConfig);
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let generic =
-            |source: Box<dyn std::error::Error + Send + Sync>| object_store::Error::Generic {
-                store: "S3",
-                source,
-            };
-        let http = &self.0;
-        let tls = ClientTls::load(tls_config(http), &["http/1.1"])
-            .map_err(|error| generic(Box::new(error)))?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured((*tls.config()).clone())
-            .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT + http.tls_handshake_timeout)
-            .read_timeout(http.response_header_timeout)
-            .pool_idle_timeout(http.idle_conn_timeout)
-            .pool_max_idle_per_host(http.max_idle_conns_per_host.min(http.max_idle_conns.max(1)))
-            // A redirect would leave the host that the configuration names.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| generic(Box::new(error)))?;
+        let client = client(&self.0).map_err(|source| object_store::Error::Generic {
+            store: "S3",
+            source,
+        })?;
         Ok(HttpClient::new(client))
     }
+}
+
+/// Creates an HTTP client with the configured TLS and timeouts.
+///
+/// # Errors
+/// When a file named by the configuration cannot be used.
+pub(crate) fn client(
+    http: &HttpConfig,
+) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
+    let tls = ClientTls::load(tls_config(http), &["http/1.1"])?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured((*tls.config()).clone())
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT + http.tls_handshake_timeout)
+        .read_timeout(http.response_header_timeout)
+        .pool_idle_timeout(http.idle_conn_timeout)
+        .pool_max_idle_per_host(http.max_idle_conns_per_host.min(http.max_idle_conns.max(1)))
+        // A redirect would leave the host that the configuration names.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    Ok(client)
 }
 
 fn tls_config(http: &HttpConfig) -> ClientTlsConfig {
