@@ -26,6 +26,11 @@ pub(crate) const NODE_IP: &str = "172.31.255.1";
 /// How long the bare control plane may take; about four seconds on an idle machine.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a control plane listens on for nothing but to say that its address is taken.
+const CLAIM_PORT: u16 = 6442;
+
+const CLAIM_TRIES: u32 = 4096;
+
 /// How often the API server is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(100);
 
@@ -84,9 +89,12 @@ impl Material {
             KUBERNETES_SERVICE_IP,
             &at.api_ip,
         ];
+        // Named by the address they are for: a folder may be continued at another one.
+        let [etcd_file, api_file] = [("etcd", &at.etcd_ip), ("apiserver", &at.api_ip)]
+            .map(|(name, ip)| format!("{name}-{ip}"));
         Ok(Self {
             etcd_server: etcd_authority.leaf(
-                "etcd",
+                &etcd_file,
                 Subject {
                     name: "etcd",
                     organisation: None,
@@ -95,7 +103,7 @@ impl Material {
             )?,
             etcd_client: etcd_authority.leaf("etcd-client", client("kube-apiserver", None))?,
             api_server: authority.leaf(
-                "apiserver",
+                &api_file,
                 Subject {
                     name: "kube-apiserver",
                     organisation: None,
@@ -252,7 +260,7 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
 /// etcd, kube-apiserver and kube-controller-manager of a test: real API, garbage collection,
 /// StatefulSets and Deployments, but no node, so that no pod ever runs.
 ///
-/// They listen on free loopback ports and end with this value, and also with the process that holds it.
+/// They listen on a loopback address of their own and end with this value, and also with the process that holds it.
 #[derive(Debug)]
 pub struct ControlPlane {
     kubeconfig: PathBuf,
@@ -261,6 +269,7 @@ pub struct ControlPlane {
     _controller_manager: Guarded,
     _api_server: Guarded,
     _etcd: Guarded,
+    _claim: Claim,
 }
 
 impl ControlPlane {
@@ -281,15 +290,14 @@ impl ControlPlane {
         let links = bin.clone();
         tokio::task::spawn_blocking(move || parts::link_kubernetes(&links)).await??;
 
-        let [client_port, peer_port, api_port, manager_port] = free_ports()?;
-        let loopback = Ipv4Addr::LOCALHOST.to_string();
+        let claim = Claim::take()?;
         let at = Endpoints {
-            etcd_ip: loopback.clone(),
-            etcd_client_port: client_port,
-            etcd_peer_port: peer_port,
-            api_ip: loopback,
-            api_port,
-            controller_manager_port: manager_port,
+            etcd_ip: claim.ip.to_string(),
+            etcd_client_port: 2379,
+            etcd_peer_port: 2380,
+            api_ip: claim.ip.to_string(),
+            api_port: 6443,
+            controller_manager_port: 10257,
         };
         let material = Material::open(&pki, &at)?;
         let kubeconfig = dir.join("kubeconfig");
@@ -334,6 +342,7 @@ impl ControlPlane {
             _controller_manager: controller_manager,
             _api_server: api_server,
             _etcd: etcd,
+            _claim: claim,
         })
     }
 
@@ -400,15 +409,51 @@ fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
     Ok(http::Request::get(path).body(Vec::new())?)
 }
 
-/// Ports that were free a moment ago: all are held until the last is found, so that they differ.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        let listener = listener
-            .as_ref()
-            .map_err(|e| anyhow::anyhow!("no free port: {e}"))?;
-        *port = listener.local_addr()?.port();
+/// A loopback address that no other control plane uses, for as long as this lives.
+///
+/// Free ports of 127.0.0.1 would not do: until a component listens, seconds later, any connection on the
+/// machine may get the port as its own end. Here each control plane has the usual ports to itself.
+#[derive(Debug)]
+struct Claim {
+    ip: Ipv4Addr,
+    _listener: TcpListener,
+}
+
+impl Claim {
+    fn take() -> Result<Self> {
+        // Processes begin at places of their own; a collision costs one more look.
+        let first = std::process::id().wrapping_mul(16);
+        for number in (0..CLAIM_TRIES).map(|step| first.wrapping_add(step)) {
+            let [_, high, middle, low] = number.to_be_bytes();
+            let ip = Ipv4Addr::new(127, 128 | (high & 0x3f), middle, low);
+            match TcpListener::bind((ip, CLAIM_PORT)) {
+                Ok(listener) => {
+                    return Ok(Self {
+                        ip,
+                        _listener: listener,
+                    });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error).with_context(|| format!("listen on {ip}")),
+            }
+        }
+        bail!("{CLAIM_TRIES} loopback addresses are all in use by control planes")
     }
-    Ok(ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_differ_while_they_live() {
+        let claims: Vec<_> = (0..40)
+            .map(|_| Claim::take().expect("an address"))
+            .collect();
+        let mut addresses: Vec<_> = claims.iter().map(|claim| claim.ip).collect();
+        assert!(addresses.iter().all(Ipv4Addr::is_loopback), "{addresses:?}");
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert_eq!(addresses.len(), claims.len());
+    }
 }

@@ -1,7 +1,7 @@
 //! A real Kubernetes 1.34 on one machine, from source and without a registry, for the demo and the tests.
 //!
 //! Two things are to be had. [`ControlPlane`] is the API alone (etcd, kube-apiserver,
-//! kube-controller-manager) on free loopback ports, ready in seconds and gone with the value that holds
+//! kube-controller-manager) on a loopback address of its own, ready in seconds and gone with the value that holds
 //! it; operator tests use it. [`Cluster`] is a whole node with containerd, kubelet, kube-proxy, CoreDNS,
 //! a default StorageClass and enforced NetworkPolicies; `hindsight-cluster up` and `down` drive it.
 //!
