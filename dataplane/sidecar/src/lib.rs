@@ -23,4 +23,4 @@ pub mod ship;
 pub mod status;
 pub mod store;
 
-pub use run::{Config, SidecarError, run};
+pub use run::{Config, Sidecar, SidecarError, build};

@@ -128,6 +128,8 @@ impl Reloader {
                 Ok(()) => self.config.watch_interval,
                 Err(err) => {
                     self.note_failure(&err);
+                    // Going back to what was loaded is a reload too: Prometheus counts its last one.
+                    loaded = None;
                     self.config.retry_interval
                 }
             };

@@ -1,10 +1,10 @@
 //! Wires the sidecar together: what starts in which order, and what each probe waits for.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use objstore::Bucket;
 use runtime::grpc::{GrpcConfig, GrpcServer};
 use runtime::http::{HttpConfig, HttpServer};
@@ -41,6 +41,8 @@ pub struct Config {
     /// Data before this is not offered, milliseconds.
     pub min_time: i64,
     pub reload: ReloadConfig,
+    /// Where the template's variables come from, normally the environment.
+    pub variables: Lookup,
     pub ship: ShipConfig,
     pub limits: SeriesLimits,
     pub http: HttpConfig,
@@ -58,90 +60,126 @@ pub enum SidecarError {
     Task(#[from] TaskError),
 }
 
-/// Runs a sidecar until shutdown. Without a `bucket` nothing is uploaded.
+/// A sidecar with its ports bound, ready to run.
+pub struct Sidecar {
+    config: Config,
+    bucket: Option<Arc<dyn Bucket>>,
+    prometheus: Prometheus,
+    http: HttpServer,
+    grpc: GrpcServer,
+    kit: Kit,
+}
+
+/// Binds the ports. Without a `bucket` nothing is uploaded.
 ///
 /// # Errors
-/// Settings that cannot be used, a port that is taken, a task that failed.
-pub async fn run(
+/// Settings that cannot be used, or a port that is taken.
+pub async fn build(
     config: Config,
     bucket: Option<Arc<dyn Bucket>>,
     kit: Kit,
-) -> Result<(), SidecarError> {
+) -> Result<Sidecar, SidecarError> {
     kit.probe
         .not_healthy("the first configuration is not written yet");
     let prometheus = Prometheus::new(&config.prometheus_url, config.get_config_timeout)?;
-    let metrics = SidecarMetrics::register(&kit.metrics);
     let http = HttpServer::bind(&config.http).await?;
     let grpc = GrpcServer::bind(&config.grpc).await?;
-
-    let identity = watch::Sender::new(Identity::default());
-    let heartbeat = watch::Sender::new(Heartbeat::Starting);
-    let reloader = Reloader::new(config.reload, prometheus.clone(), Lookup::environment());
-    let shipper = bucket.map(|bucket| {
-        let clock = Arc::clone(&kit.clock);
-        Shipper::new(
-            config.ship,
-            bucket,
-            identity.subscribe(),
-            metrics.clone(),
-            clock,
-        )
-    });
-    let status = StatusSource {
-        version: kit.build.version,
-        reload: reloader.state(),
-        identity: identity.subscribe(),
-        ship: shipper.as_ref().map(Shipper::status),
-    };
-    let services = services(&prometheus, &identity, config.limits);
-    let drain = config.http.grace_period.max(config.grpc.grace_period) + DRAIN_MARGIN;
-
-    let mut group = kit.task_group();
-    let grpc_routes = services.into_routes(&kit.probe);
-    group.spawn(
-        "http",
-        http.serve(kit.clone(), Router::new().merge(routes(status))),
-    );
-    group.spawn(
-        "grpc",
-        grpc.serve(kit.clone(), grpc_routes, STREAMING_METHODS),
-    );
-    group.spawn("probe-state", {
-        let probe = kit.probe.clone();
-        let beats = heartbeat.subscribe();
-        until_shutdown(&kit, async move { follow(beats, probe).await })
-    });
-    group.spawn("reload-metrics", {
-        let states = reloader.state();
-        let metrics = metrics.clone();
-        until_shutdown(&kit, async move { count_reloads(states, metrics).await })
-    });
-    group.spawn("reloader", {
-        let probe = kit.probe.clone();
-        until_shutdown(&kit, async move {
-            prepare(&reloader, &probe).await;
-            reloader.run().await;
-        })
-    });
-    if let Some(shipper) = shipper {
-        let prometheus = prometheus.clone();
-        let identity = identity.subscribe();
-        group.spawn(
-            "shipper",
-            until_shutdown(&kit, ship(shipper, prometheus, identity)),
-        );
-    }
-    let pulse = Pulse {
+    Ok(Sidecar {
+        config,
+        bucket,
         prometheus,
-        min_time: config.min_time,
-        interval: config.get_config_interval,
-        metrics,
-        clock: Arc::clone(&kit.clock),
-        identity,
-        heartbeat,
-    };
-    group.spawn("heartbeat", until_shutdown(&kit, pulse.run()));
-    Ok(kit.supervise(group, drain).await?)
+        http,
+        grpc,
+        kit,
+    })
+}
+
+impl Sidecar {
+    /// Returns the address bound for HTTP.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+
+    /// Returns the address bound for gRPC.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc.local_addr()
+    }
+
+    /// Runs until shutdown.
+    ///
+    /// # Errors
+    /// A task that failed or did not end in time.
+    pub async fn run(self) -> Result<(), SidecarError> {
+        let Self {
+            config,
+            bucket,
+            prometheus,
+            http,
+            grpc,
+            kit,
+        } = self;
+        let metrics = SidecarMetrics::register(&kit.metrics);
+        let identity = watch::Sender::new(Identity::default());
+        let heartbeat = watch::Sender::new(Heartbeat::Starting);
+        let reloader = Reloader::new(config.reload, prometheus.clone(), config.variables);
+        let shipper = bucket.map(|bucket| {
+            let clock = Arc::clone(&kit.clock);
+            Shipper::new(
+                config.ship,
+                bucket,
+                identity.subscribe(),
+                metrics.clone(),
+                clock,
+            )
+        });
+        let status = StatusSource {
+            version: kit.build.version,
+            reload: reloader.state(),
+            identity: identity.subscribe(),
+            ship: shipper.as_ref().map(Shipper::status),
+        };
+        let services = services(&prometheus, &identity, config.limits);
+        let drain = config.http.grace_period.max(config.grpc.grace_period) + DRAIN_MARGIN;
+
+        let mut group = kit.task_group();
+        let grpc_routes = services.into_routes(&kit.probe);
+        group.spawn("http", http.serve(kit.clone(), routes(status)));
+        group.spawn(
+            "grpc",
+            grpc.serve(kit.clone(), grpc_routes, STREAMING_METHODS),
+        );
+        group.spawn("probe-state", {
+            let probe = kit.probe.clone();
+            until_shutdown(&kit, follow(heartbeat.subscribe(), probe))
+        });
+        group.spawn("reload-metrics", {
+            until_shutdown(&kit, count_reloads(reloader.state(), metrics.clone()))
+        });
+        group.spawn("reloader", {
+            let probe = kit.probe.clone();
+            until_shutdown(&kit, async move {
+                prepare(&reloader, &probe).await;
+                reloader.run().await;
+            })
+        });
+        if let Some(shipper) = shipper {
+            let shipping = ship(shipper, prometheus.clone(), identity.subscribe());
+            group.spawn("shipper", until_shutdown(&kit, shipping));
+        }
+        let pulse = Pulse {
+            prometheus,
+            min_time: config.min_time,
+            interval: config.get_config_interval,
+            metrics,
+            clock: Arc::clone(&kit.clock),
+            identity,
+            heartbeat,
+        };
+        group.spawn("heartbeat", until_shutdown(&kit, pulse.run()));
+        Ok(kit.supervise(group, drain).await?)
+    }
 }
 
 fn services(

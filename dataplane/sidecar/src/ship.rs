@@ -71,7 +71,7 @@ pub enum ShipError {
     Upload {
         id: BlockId,
         #[source]
-        source: block::UploadError,
+        source: block::BlockError,
     },
     #[error("the bucket cannot be asked for {name}")]
     Bucket {
@@ -327,10 +327,10 @@ impl Shipper {
         tokio::fs::write(&path, meta.encode())
             .await
             .map_err(|err| ShipError::local("write", &path, err))?;
-        block::upload(
+        block::transfer::upload(
             self.bucket.as_ref(),
-            &folder,
             id,
+            &folder,
             self.config.concurrency.max(1),
         )
         .await
