@@ -2,10 +2,10 @@
 //!
 //! The loop keeps nothing but a bit position between samples. Timestamp and value controls are
 //! looked at together: `00` (same interval, same value) is counted as a run of up to 28 samples with
-//! one leading-zeros instruction and filled in bulk, and the other cases need one load for the
-//! controls and the value's bits.
+//! one leading-zeros instruction and filled in bulk, and the other cases mostly need one load for the
+//! controls and the value's bits. Nothing is checked against the end but the last position.
 
-use crate::bits::Bits;
+use crate::bits::{Bits, PEEK_BITS};
 use crate::{COUNT_BYTES, Columns, Corrupt, Encoding, sample_count, varbit, varint};
 
 /// A sample takes two bits at least, so that a count beyond this is refused before allocating.
@@ -96,6 +96,9 @@ struct Start {
     delta: i64,
 }
 
+/// After so many samples it is clear whether the target's timestamps jitter.
+const JITTER_SAMPLES: usize = 8;
+
 /// Fills `ts` and `values` and returns the position behind the last sample, which may lie beyond the
 /// end. `position` is behind the second timestamp.
 #[expect(
@@ -122,81 +125,132 @@ fn decode_samples(
     if n == 1 {
         return Ok(position);
     }
-    // The second timestamp is read already; its value goes through the loop with a delta of delta
-    // of zero, whose control bit this chunk does not have.
-    let mut word = bits.peek(position) >> 1;
-    position = position.wrapping_sub(1);
-    let mut i = 1;
-    loop {
+    t = t.wrapping_add(delta);
+    let word = bits.peek(position);
+    read_value(bits, &mut position, word, &mut value, &mut window)?;
+    ts[1] = t;
+    values[1] = f64::from_bits(value);
+
+    let mut i = 2;
+    let mut irregular = 0;
+    while i < n {
+        let mut word = bits.peek(position);
         if word >> 62 == 0 {
             // Bit 7 stops the count within what the peek guarantees.
             let pairs = ((word | 1 << 7).leading_zeros() / 2) as usize;
-            // The first round's made-up control bit has no neighbours to count with it.
-            let run = if i == 1 { 1 } else { pairs.min(n - i) };
+            let run = pairs.min(n - i);
             let float = f64::from_bits(value);
             for (t_out, value_out) in ts[i..i + run].iter_mut().zip(&mut values[i..i + run]) {
                 t = t.wrapping_add(delta);
                 *t_out = t;
                 *value_out = float;
             }
-            position = position.wrapping_add(run * 2);
+            position += run * 2;
             i += run;
-            if i == n {
-                return Ok(position);
-            }
-            word = bits.peek(position);
             continue;
         }
         if word >> 63 == 0 {
-            position = position.wrapping_add(1);
+            position += 1;
             word <<= 1;
         } else {
-            let ones = word.leading_ones();
-            let (prefix, size) = match ones {
-                1 => (2, 14),
-                2 => (3, 17),
-                3 => (4, 20),
-                _ => (4, 64),
-            };
-            let raw = if size == 64 {
-                bits.read(position + 4, 64)
+            irregular += 1;
+            if irregular > JITTER_SAMPLES && irregular * 2 > i {
+                break;
+            }
+            if word >> 62 == 0b10 {
+                delta = delta.wrapping_add(small_dod(word));
+                position += SMALL_DOD_BITS;
+                word <<= SMALL_DOD_BITS;
             } else {
-                word << prefix >> (64 - size)
-            };
-            delta = delta.wrapping_add(varbit::sign(raw, size));
-            position += (prefix + size) as usize;
-            word = bits.peek(position);
+                delta = delta.wrapping_add(read_large_dod(bits, &mut position, word));
+                word = bits.peek(position);
+            }
         }
         t = t.wrapping_add(delta);
-        // At least 56 bits of `word` are valid from here.
-        if word >> 63 == 0 {
-            position += 1;
-        } else {
-            let payload;
-            if word >> 62 == 0b10 {
-                position += 2;
-                payload = word << 2;
-            } else {
-                window = Window::read(word << 2).ok_or_else(|| {
-                    Corrupt::new("a value has more than 64 significant bits", position / 8)
-                })?;
-                position += 13;
-                payload = word << 13;
-            }
-            let xor = if window.significant <= 43 {
-                payload >> (64 - window.significant)
-            } else {
-                bits.read(position, window.significant)
-            };
-            value ^= xor << window.trailing;
-            position += window.significant as usize;
-        }
+        read_value(bits, &mut position, word, &mut value, &mut window)?;
         ts[i] = t;
         values[i] = f64::from_bits(value);
         i += 1;
-        if i == n {
-            return Ok(position);
-        }
-        word = bits.peek(position);
     }
+
+    // Where most timestamps jitter, whether one does is as good as random: computing both cases is
+    // cheaper than guessing wrong.
+    while i < n {
+        let mut word = bits.peek(position);
+        if word >> 62 == 0b11 {
+            delta = delta.wrapping_add(read_large_dod(bits, &mut position, word));
+            word = bits.peek(position);
+        } else {
+            let is_irregular = (word >> 63).wrapping_neg();
+            delta = delta.wrapping_add(small_dod(word) & is_irregular.cast_signed());
+            let taken = 1 + (is_irregular & (SMALL_DOD_BITS as u64 - 1)) as usize;
+            position += taken;
+            word <<= taken;
+        }
+        t = t.wrapping_add(delta);
+        read_value(bits, &mut position, word, &mut value, &mut window)?;
+        ts[i] = t;
+        values[i] = f64::from_bits(value);
+        i += 1;
+    }
+    Ok(position)
+}
+
+/// Bits of the prefix `10` and what follows it.
+const SMALL_DOD_BITS: usize = 16;
+
+/// The delta of delta behind the prefix `10`: 14 bits whose range leans to the positive side.
+#[inline(always)]
+fn small_dod(word: u64) -> i64 {
+    let raw = (word << 2 >> 50).cast_signed();
+    (raw + 0x1fff & 0x3fff) - 0x1fff
+}
+
+/// Reads a delta of delta behind one of the longer prefixes.
+#[cold]
+fn read_large_dod(bits: &Bits<'_>, position: &mut usize, word: u64) -> i64 {
+    let (prefix, size) = match word.leading_ones() {
+        2 => (3, 17),
+        3 => (4, 20),
+        _ => (4, 64),
+    };
+    let raw = bits.read(*position + prefix, size);
+    *position += prefix + size as usize;
+    varbit::sign(raw, size)
+}
+
+/// Valid bits of the word that a value is read from: a peek's without a small delta of delta.
+const VALUE_BITS: u32 = PEEK_BITS - SMALL_DOD_BITS as u32;
+
+/// Reads the next value at `position`, where `word` begins too.
+#[inline(always)]
+fn read_value(
+    bits: &Bits<'_>,
+    position: &mut usize,
+    word: u64,
+    value: &mut u64,
+    window: &mut Window,
+) -> Result<(), Corrupt> {
+    if word >> 63 == 0 {
+        *position += 1;
+        return Ok(());
+    }
+    let header = if word >> 62 == 0b10 {
+        2
+    } else {
+        *window = Window::read(word << 2).ok_or_else(|| {
+            Corrupt::new("a value has more than 64 significant bits", *position / 8)
+        })?;
+        13
+    };
+    let significant = window.significant;
+    let at = *position + header as usize;
+    let xor = if header + significant <= VALUE_BITS {
+        word << header >> (64 - significant)
+    } else {
+        bits.read(at, significant)
+    };
+    *value ^= xor << window.trailing;
+    *position = at + significant as usize;
+    Ok(())
 }
