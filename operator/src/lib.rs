@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`settings`] (what the administrator decides), [`names`] (of all objects),
 //! [`controller`] (the reconcile, one module per step), [`render`] (the pure half without a
-//! cluster), [`yaml`] and [`quantity`] (formats).
+//! cluster); then what runs it: [`run`], [`leader`] (who may write), [`children`] and [`references`]
+//! (watches), [`admin`] (the listener), [`telemetry`]; [`yaml`] and [`quantity`] are formats.
 //!
 //! Invariants: one module writes to the API server, and only while this process holds the lease;
 //! a pass over a stack that is as wanted writes nothing; no secret reaches a log, an event, a
@@ -11,9 +12,15 @@
 //! It deliberately knows nothing of series, blocks or queries: towards the data plane the contract
 //! is flags, YAML, ports and labels.
 
+pub mod admin;
+pub mod children;
 pub mod controller;
+pub mod leader;
 pub mod names;
 pub mod quantity;
+pub mod references;
 pub mod render;
+pub mod run;
 pub mod settings;
+pub mod telemetry;
 pub mod yaml;

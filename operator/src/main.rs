@@ -1,11 +1,16 @@
 //! `hindsight-operator`: `run` in a cluster, `crds` and `render` without one.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use operator::run::Config;
 use operator::settings::{ALLOWED_IMAGES, HINDSIGHT_IMAGE, Settings};
+use operator::telemetry::{LogFormat, Metrics, init_logs};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 #[command(name = "hindsight-operator", version, about = "Runs MonitoringStacks")]
@@ -16,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run in a cluster.
+    Run(Run),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
     /// Print the manifests that a MonitoringStack file would become. Needs no cluster.
@@ -26,6 +33,30 @@ enum Command {
         #[command(flatten)]
         administration: Administration,
     },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Namespaces whose stacks are served, separated by commas; all where left out.
+    #[arg(long, env = "HINDSIGHT_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// The operator's own namespace; it holds the leader's lease.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "hindsight-system")]
+    namespace: String,
+    /// Name of this process among the candidates for leadership.
+    #[arg(long, env = "POD_NAME", default_value = "hindsight-operator")]
+    pod_name: String,
+    /// Address of metrics and probes.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    http_address: SocketAddr,
+    /// Least severe level that is logged.
+    #[arg(long = "log.level", default_value = "info")]
+    log_level: String,
+    /// Format of log lines.
+    #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Logfmt)]
+    log_format: LogFormat,
+    #[command(flatten)]
+    administration: Administration,
 }
 
 /// What the cluster's administrator decides.
@@ -66,6 +97,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Run(arguments) => serve(arguments),
         Command::Crds => print(&operator::render::definitions()?),
         Command::Render {
             filenames,
@@ -80,6 +112,61 @@ fn run(command: Command) -> anyhow::Result<()> {
             print(&operator::render::render(&input, &administration.into())?)
         }
     }
+}
+
+fn serve(arguments: Run) -> anyhow::Result<()> {
+    init_logs(&arguments.log_level, arguments.log_format).map_err(anyhow::Error::msg)?;
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let client = kube::Client::try_default()
+            .await
+            .context("cannot reach a cluster: run in a pod or set KUBECONFIG")?;
+        let mut settings = Settings::from(arguments.administration);
+        if settings.cluster_stacks.is_empty() {
+            settings.cluster_stacks.insert(arguments.namespace.clone());
+        }
+        let config = Config {
+            settings,
+            namespaces: arguments
+                .namespaces
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect(),
+            namespace: arguments.namespace,
+            // A restarted container has its predecessor's name but not its lease.
+            identity: format!("{}-{:08x}", arguments.pod_name, rand::random::<u32>()),
+            listen: arguments.http_address,
+        };
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            identity = config.identity,
+            namespaces = ?config.namespaces,
+            cluster_stacks = ?config.settings.cluster_stacks,
+            "starting"
+        );
+        let shutdown = CancellationToken::new();
+        let signals = tokio::spawn(stop_on_signal(shutdown.clone()));
+        let result =
+            operator::run::run(client, config, Arc::new(Metrics::default()), shutdown).await;
+        signals.abort();
+        result.context("the operator ended")
+    })
+}
+
+async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping");
+    shutdown.cancel();
 }
 
 fn read(filename: &str) -> anyhow::Result<String> {

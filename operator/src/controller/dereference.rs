@@ -3,6 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::{MonitoringStack, MonitoringStackSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::names::Names;
+
+/// Annotation of the cluster's default StorageClass.
+const DEFAULT_CLASS_ANNOTATION: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What the spec refers to, as it was when read.
 #[derive(Clone, Debug, Default)]
@@ -61,4 +70,85 @@ pub fn has_embedded_storage(resource: &MonitoringStack) -> bool {
         .object_storage
         .as_ref()
         .is_some_and(|storage| storage.embedded.is_some())
+}
+
+/// Reads everything that `resource` refers to.
+///
+/// # Errors
+/// Where the API server could not be asked. What does not exist is no error.
+pub async fn dereference(client: &Client, resource: &MonitoringStack) -> kube::Result<References> {
+    let namespace = resource.namespace().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let mut references = References::default();
+    for name in referenced_secrets(&resource.spec) {
+        if let Some(secret) = secrets.get_opt(&name).await? {
+            references.secrets.insert(name, data_of(secret));
+        }
+    }
+    if has_embedded_storage(resource) {
+        let names = Names::new(&namespace, &resource.name_any(), None);
+        let existing = secrets.get_opt(&names.object_storage_secret()).await?;
+        references.object_storage_secret = existing
+            .filter(|secret| {
+                let uid = resource.uid().unwrap_or_default();
+                secret
+                    .owner_references()
+                    .iter()
+                    .any(|owner| owner.uid == uid)
+            })
+            .map(data_of);
+    }
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    for name in &resource.spec.prometheus.rule_config_maps {
+        if config_maps.get_metadata_opt(name).await?.is_none() {
+            references.missing_rule_config_maps.insert(name.clone());
+        }
+    }
+    if may_lack_storage_class(resource) {
+        references.has_default_storage_class = Some(has_default_storage_class(client).await?);
+    }
+    Ok(references)
+}
+
+fn data_of(secret: Secret) -> SecretData {
+    let data = secret.data.unwrap_or_default();
+    SecretData(
+        data.into_iter()
+            .map(|(key, bytes)| (key, bytes.0))
+            .collect(),
+    )
+}
+
+/// Whether a claim of the stack leaves its class to the cluster and is perhaps still waiting for
+/// one: a stack that is ready has its volumes.
+fn may_lack_storage_class(resource: &MonitoringStack) -> bool {
+    let spec = &resource.spec;
+    let needs_default = |storage: &crds::workload::Storage| {
+        !storage.ephemeral && storage.storage_class_name.is_none()
+    };
+    let embedded = spec
+        .object_storage
+        .as_ref()
+        .and_then(|storage| storage.embedded.as_ref());
+    let any = needs_default(&spec.prometheus.storage)
+        || (spec.object_storage.is_some() && needs_default(&spec.store.storage))
+        || embedded.is_some_and(|embedded| embedded.storage_class_name.is_none());
+    let is_ready = resource.status.as_ref().is_some_and(|status| {
+        status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    });
+    any && !is_ready
+}
+
+async fn has_default_storage_class(client: &Client) -> kube::Result<bool> {
+    let classes: Api<StorageClass> = Api::all(client.clone());
+    let classes = classes.list_metadata(&ListParams::default()).await?;
+    Ok(classes.items.iter().any(|class| {
+        class
+            .annotations()
+            .get(DEFAULT_CLASS_ANNOTATION)
+            .is_some_and(|value| value == "true")
+    }))
 }

@@ -610,8 +610,8 @@ impl Check<'_> {
             };
             let (request, limit) = (text_of(request), text_of(limit));
             if let (Some(least), Some(most)) = (quantity::parse(&request), quantity::parse(&limit))
- && least > most
-{
+                && least > most
+            {
                 let problem = format!("{request} is more than the limit {limit}");
                 self.refuse(&format!("{path}.requests.{name}"), problem);
             }

@@ -145,3 +145,20 @@ fn settings_of(input: &str) -> Settings {
         ..Settings::default()
     }
 }
+
+/// What is installed is what the types say; `UPDATE_GOLDEN=1` rewrites it.
+#[test]
+fn the_installed_definition_is_fresh() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../config/crd/hindsight.dev_monitoringstacks.yaml");
+    let definition = definitions().expect("definition");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &definition).expect("definition is written");
+    }
+    let installed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        installed == definition,
+        "{} is stale; run hindsight-operator crds > it",
+        path.display()
+    );
+}
