@@ -117,8 +117,9 @@ impl StoreRecord {
                     .payload(Aggregate::Raw)
                     .or_else(|| chunk.payload(Aggregate::Count))
             })
-            .filter_map(|payload| payload.data.first_chunk::<2>())
-            .map(|count| u64::from(u16::from_be_bytes(*count)))
+            // A corrupt chunk is reported where it is decoded.
+            .filter_map(|payload| chunk::sample_count(payload.encoding, &payload.data).ok())
+            .map(u64::from)
             .sum();
         let bytes = series.chunk_bytes() + series.labels.size_bytes();
         self.series.fetch_add(1, Ordering::Relaxed);

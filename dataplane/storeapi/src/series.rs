@@ -77,11 +77,11 @@ impl Chunk {
     /// Returns the bytes of all payloads.
     #[must_use]
     pub fn data_len(&self) -> usize {
-        Aggregate::ALL
-            .iter()
-            .filter_map(|a| self.payload(*a))
-            .map(|p| p.data.len())
-            .sum()
+        let len = |payload: &Option<Payload>| payload.as_ref().map_or(0, |p| p.data.len());
+        let aggregates = self.aggregates.as_deref().map_or(0, |a| {
+            len(&a.count) + len(&a.sum) + len(&a.min) + len(&a.max) + len(&a.counter)
+        });
+        len(&self.raw) + aggregates
     }
 }
 

@@ -1,10 +1,10 @@
 //! One lane: chunks that do not overlap, decoded one after the other.
 
-use chunk::{Columns, Encoding, decode_xor};
+use chunk::{Columns, decode_floats};
 use model::TimeRange;
 
 use super::SampleBatches;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::series::{Aggregate, Chunk};
 
 /// Spreads chunks, sorted by start, over as few lanes as can be without overlap in any: each goes to
@@ -67,14 +67,16 @@ impl SampleBatches for ChunkLane {
             }
             let payload = chunk.payload(self.aggregate).or(chunk.raw.as_ref());
             let Some(payload) = payload else { continue };
-            let at = || format!("chunk of {}..={}", chunk.min_time, chunk.max_time);
-            if payload.encoding != Encoding::Xor {
-                let what = format!("{:?} samples where floats were expected", payload.encoding);
-                return Err(StoreError::Corrupt { what, at: at() });
+            let span = || format!("chunk of {}..={}", chunk.min_time, chunk.max_time);
+            if payload.encoding.is_histogram() {
+                let what = format!("{} holds histograms where floats are read", span());
+                return Err(StoreError::new(ErrorKind::Unimplemented, what));
             }
-            decode_xor(&payload.data, columns).map_err(|corrupt| StoreError::Corrupt {
-                what: corrupt.to_string(),
-                at: at(),
+            decode_floats(payload.encoding, &payload.data, columns).map_err(|bad| {
+                StoreError::Corrupt {
+                    what: bad.to_string(),
+                    at: span(),
+                }
             })?;
             if !columns.is_empty() {
                 return Ok(true);

@@ -257,6 +257,15 @@ fn a_corrupt_chunk_is_an_error_that_says_where() {
     assert!(error.to_string().contains("10..=200"), "{error}");
 }
 
+#[test]
+fn a_histogram_chunk_is_not_taken_for_floats() {
+    let mut chunk = chunk_of(&every(10, 10, 20, 1.5));
+    chunk.raw.as_mut().expect("raw").encoding = Encoding::Histogram;
+    let mut lane = ChunkLane::new(vec![chunk], Aggregate::Raw, TimeRange::ALL);
+    let error = lane.next_batch(&mut Columns::new()).expect_err("no floats");
+    assert_eq!(error.kind(), crate::error::ErrorKind::Unimplemented);
+}
+
 /// The algorithm as the contract words it, over whole vectors.
 fn naive(a: &Samples, b: &Samples, counter: bool) -> Samples {
     let (mut out, mut i, mut j) = (Samples::new(), 0, 0);
