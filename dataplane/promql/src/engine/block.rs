@@ -288,15 +288,6 @@ pub(crate) fn full_word(index: usize, steps: usize) -> u64 {
     }
 }
 
-/// Returns whether all of `steps` steps are present.
-#[inline]
-pub(crate) fn is_full(present: &[u64], steps: usize) -> bool {
-    present
-        .iter()
-        .enumerate()
-        .all(|(i, &word)| word == full_word(i, steps))
-}
-
 /// Iterates over the steps that are present.
 #[inline]
 pub(crate) fn ones(present: &[u64]) -> impl Iterator<Item = usize> + '_ {
@@ -329,7 +320,6 @@ mod tests {
         block.drop_empty_rows();
         assert_eq!(block.rows(), 2);
         assert_eq!(block.row_values(1)[99], 3.0);
-        assert!(is_full(block.row_present(1), 100));
         assert_eq!(ones(block.row_present(1)).count(), 100);
     }
 

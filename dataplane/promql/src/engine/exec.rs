@@ -141,12 +141,3 @@ pub(crate) struct Collected {
     pub samples: usize,
     _reservation: Reservation,
 }
-
-/// Yields one block, once.
-pub(crate) struct Once(pub Option<Block>);
-
-impl Operator for Once {
-    fn next(&mut self, _: &mut Exec<'_>) -> Result<Option<Block>, EngineError> {
-        Ok(self.0.take().filter(|block| block.rows() > 0))
-    }
-}

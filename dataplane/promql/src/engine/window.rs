@@ -6,6 +6,7 @@
 //! integer sums as prefix sums. What cannot (compensated sums of arbitrary floats) is summed again
 //! per window, several windows side by side.
 
+mod exact;
 mod extended;
 mod extreme;
 mod histogram;
@@ -93,9 +94,17 @@ pub(crate) struct Scratch {
     hi: Vec<u32>,
     histogram_lo: Vec<u32>,
     histogram_hi: Vec<u32>,
+    work: Work,
+}
+
+/// What functions need while they work.
+#[derive(Debug, Default)]
+struct Work {
     indexes: Vec<u32>,
     floats: Vec<f64>,
     more_floats: Vec<f64>,
+    exact: exact::ExactSums,
+    edges: rate::Edges,
 }
 
 /// The samples of a series and the windows over them.
@@ -183,9 +192,7 @@ impl WindowSpec {
             hi,
             histogram_lo,
             histogram_hi,
-            indexes,
-            floats,
-            more_floats,
+            work,
         } = scratch;
         drop_stale(columns);
         let (before, after) = match self.modifier {
@@ -226,25 +233,30 @@ impl WindowSpec {
             };
             return mixed.eval(name, out, cx);
         }
-        self.eval_floats(&windows, indexes, floats, more_floats, out, cx);
+        self.eval_floats(&windows, work, out, cx);
     }
 
     fn eval_floats(
         &self,
         windows: &Windows<'_>,
-        indexes: &mut Vec<u32>,
-        floats: &mut Vec<f64>,
-        more_floats: &mut Vec<f64>,
+        work: &mut Work,
         out: &mut Out<'_>,
         cx: &QueryContext,
     ) {
+        let Work {
+            indexes,
+            floats,
+            more_floats,
+            exact,
+            edges,
+        } = work;
         if self.modifier.is_some() {
             return extended::eval(windows, out);
         }
         match self.func {
-            WindowFunc::Rate => rate::extrapolated::<true>(windows, indexes, floats, out),
-            WindowFunc::Increase => rate::extrapolated::<true>(windows, indexes, floats, out),
-            WindowFunc::Delta => rate::extrapolated::<false>(windows, indexes, floats, out),
+            WindowFunc::Rate => rate::extrapolated::<true>(windows, indexes, edges, out),
+            WindowFunc::Increase => rate::extrapolated::<true>(windows, indexes, edges, out),
+            WindowFunc::Delta => rate::extrapolated::<false>(windows, indexes, edges, out),
             WindowFunc::Irate => rate::instant(windows, true, out),
             WindowFunc::Idelta => rate::instant(windows, false, out),
             WindowFunc::Changes => rate::count_pairs(windows, indexes, out, |previous, current| {
@@ -258,8 +270,8 @@ impl WindowSpec {
             WindowFunc::Deriv => regression::deriv(windows, out),
             WindowFunc::PredictLinear => regression::predict_linear(windows, out),
             WindowFunc::DoubleExponentialSmoothing => regression::smooth(windows, out),
-            WindowFunc::AvgOverTime => sum::avg(windows, floats, out),
-            WindowFunc::SumOverTime => sum::sum(windows, floats, out),
+            WindowFunc::AvgOverTime => sum::avg(windows, exact, out),
+            WindowFunc::SumOverTime => sum::sum(windows, exact, out),
             WindowFunc::StddevOverTime => sum::variance(windows, out, f64::sqrt),
             WindowFunc::StdvarOverTime => sum::variance(windows, out, |variance| variance),
             WindowFunc::CountOverTime => {
@@ -278,17 +290,13 @@ impl WindowSpec {
             WindowFunc::TsOfLastOverTime => {
                 windows.each_index(1, out, |_, _, hi| windows.ts[hi - 1] as f64 / 1000.0);
             }
-            WindowFunc::MaxOverTime => {
-                extreme::over_time(windows, indexes, out, extreme::Kind::Max, false);
-            }
-            WindowFunc::MinOverTime => {
-                extreme::over_time(windows, indexes, out, extreme::Kind::Min, false);
-            }
+            WindowFunc::MaxOverTime => extreme::values::<true>(windows, floats, out),
+            WindowFunc::MinOverTime => extreme::values::<false>(windows, floats, out),
             WindowFunc::TsOfMaxOverTime => {
-                extreme::over_time(windows, indexes, out, extreme::Kind::LastMax, true);
+                extreme::times(windows, indexes, out, extreme::Kind::LastMax);
             }
             WindowFunc::TsOfMinOverTime => {
-                extreme::over_time(windows, indexes, out, extreme::Kind::LastMin, true);
+                extreme::times(windows, indexes, out, extreme::Kind::LastMin);
             }
             WindowFunc::QuantileOverTime => {
                 self.warn_about_quantiles(windows, cx);

@@ -82,10 +82,6 @@ impl Built {
         }
     }
 
-    fn varying(node: VectorNode) -> Self {
-        Self::new(Node::Vector(node), false, false)
-    }
-
     /// Returns the node, evaluated once if that is possible.
     fn wrapped(self) -> Node {
         if !self.wrap {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::context::QueryContext;
 use model::histogram::FloatHistogram;
 
-use super::{Out, WindowFunc, Windows};
+use super::{Out, WindowFunc, Windows, Work};
 
 /// A series with floats and histograms and the windows over both.
 pub(super) struct Mixed<'a> {
@@ -86,14 +86,7 @@ impl Mixed<'_> {
             hi: self.floats.hi,
             spec,
         };
-        spec.eval_floats(
-            &windows,
-            &mut Vec::new(),
-            &mut Vec::new(),
-            &mut Vec::new(),
-            out,
-            cx,
-        );
+        spec.eval_floats(&windows, &mut Work::default(), out, cx);
     }
 
     fn take(&self, step: usize, index: usize, out: &mut Out<'_>) {

@@ -1,6 +1,41 @@
 //! `rate`, `increase`, `delta`, `irate`, `idelta`, `changes` and `resets`.
 
+use crate::engine::block::set;
+
 use super::{Out, WindowFunc, Windows, seconds};
+
+/// What is known of each window's edges, as columns, so that the arithmetic can be done on several
+/// windows at once.
+#[derive(Debug, Default)]
+pub(super) struct Edges {
+    /// Milliseconds from the window's start to its first sample.
+    to_start: Vec<f64>,
+    /// Milliseconds from its last sample to its end.
+    to_end: Vec<f64>,
+    /// Milliseconds from its first sample to its last.
+    sampled: Vec<f64>,
+    /// Samples after the first.
+    gaps: Vec<f64>,
+    first: Vec<f64>,
+    difference: Vec<f64>,
+}
+
+impl Edges {
+    fn clear(&mut self, steps: usize) {
+        let columns = [
+            &mut self.to_start,
+            &mut self.to_end,
+            &mut self.sampled,
+            &mut self.gaps,
+            &mut self.first,
+            &mut self.difference,
+        ];
+        for column in columns {
+            // What stands for a window without result has to be harmless, not meaningful.
+            column.resize(steps, 1.0);
+        }
+    }
+}
 
 /// `rate` and `increase` (of a `COUNTER`) and `delta`, extrapolated to the window's edges.
 ///
@@ -9,23 +44,24 @@ use super::{Out, WindowFunc, Windows, seconds};
 pub(super) fn extrapolated<const COUNTER: bool>(
     windows: &Windows<'_>,
     resets: &mut Vec<u32>,
-    differences: &mut Vec<f64>,
+    edges: &mut Edges,
     out: &mut Out<'_>,
 ) {
     let (ts, values) = (windows.ts, windows.values);
     let steps = windows.lo.len();
-    differences.clear();
-    differences.resize(steps, 0.0);
     resets.clear();
     if COUNTER {
         find_drops(values, resets);
     }
+    edges.clear(steps);
+    let range = windows.spec.range_ms;
     let mut first_reset = 0;
     for step in 0..steps {
         let (lo, hi) = windows.bounds(step);
         if hi < lo + 2 {
             continue;
         }
+        set(out.present, step);
         let mut difference = values[hi - 1] - values[lo];
         if COUNTER && !resets.is_empty() {
             while first_reset < resets.len() && resets[first_reset] as usize <= lo {
@@ -38,49 +74,52 @@ pub(super) fn extrapolated<const COUNTER: bool>(
                 difference += values[reset as usize - 1];
             }
         }
-        differences[step] = difference;
+        let end = windows.spec.refs.ts(step);
+        edges.difference[step] = difference;
+        edges.first[step] = values[lo];
+        edges.to_start[step] = (ts[lo] - (end - range)) as f64;
+        edges.to_end[step] = (end - ts[hi - 1]) as f64;
+        edges.sampled[step] = (ts[hi - 1] - ts[lo]) as f64;
+        edges.gaps[step] = (hi - lo - 1) as f64;
     }
-    let range = windows.spec.range_ms;
     let divisor = if windows.spec.func == WindowFunc::Rate {
         seconds(range)
     } else {
         1.0
     };
-    for step in 0..steps {
-        let (lo, hi) = windows.bounds(step);
-        if hi < lo + 2 {
-            continue;
-        }
-        let end = windows.spec.refs.ts(step);
-        let (first_ts, last_ts) = (ts[lo], ts[hi - 1]);
-        let mut to_start = (first_ts - (end - range)) as f64 / 1000.0;
-        let mut to_end = (end - last_ts) as f64 / 1000.0;
-        let sampled = (last_ts - first_ts) as f64 / 1000.0;
-        let average = sampled / (hi - lo - 1) as f64;
-        let threshold = average * 1.1;
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        let difference = differences[step];
+    extrapolate::<COUNTER>(edges, divisor, &mut out.values[..steps]);
+}
+
+fn extrapolate<const COUNTER: bool>(edges: &Edges, divisor: f64, out: &mut [f64]) {
+    let columns = edges.to_start.iter().zip(&edges.to_end).zip(&edges.sampled);
+    let columns = columns
+        .zip(&edges.gaps)
+        .zip(&edges.first)
+        .zip(&edges.difference);
+    for (out, (((((to_start, to_end), sampled), gaps), first), difference)) in
+        out.iter_mut().zip(columns)
+    {
+        let mut to_start = to_start / 1000.0;
+        let mut to_end = to_end / 1000.0;
+        let sampled = sampled / 1000.0;
+        let average = sampled / gaps;
+        let (threshold, half) = (average * 1.1, average / 2.0);
+        to_start = if to_start >= threshold {
+            half
+        } else {
+            to_start
+        };
         if COUNTER {
             // A counter cannot have been negative: where its line reaches zero inside the window,
             // it started there.
-            let first = values[lo];
-            if difference > 0.0 && first >= 0.0 {
-                let to_zero = sampled * (first / difference);
-                if to_zero < to_start {
-                    to_start = to_zero;
-                }
-            }
+            let to_zero = sampled * (first / difference);
+            let zero_is_inside = (*difference > 0.0) & (*first >= 0.0) & (to_zero < to_start);
+            to_start = if zero_is_inside { to_zero } else { to_start };
         }
-        if to_end >= threshold {
-            to_end = average / 2.0;
-        }
-        let mut factor = 1.0;
-        if sampled != 0.0 {
-            factor = (sampled + to_start + to_end) / sampled;
-        }
-        out.put(step, difference * (factor / divisor));
+        to_end = if to_end >= threshold { half } else { to_end };
+        let factor = (sampled + to_start + to_end) / sampled;
+        let factor = if sampled == 0.0 { 1.0 } else { factor };
+        *out = difference * (factor / divisor);
     }
 }
 

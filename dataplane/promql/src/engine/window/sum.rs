@@ -2,45 +2,11 @@
 
 use crate::engine::kahan::{self, Mean};
 
+use super::exact::ExactSums;
 use super::{Out, Windows};
-
-/// Floats hold every integer up to here.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Windows that are evaluated together, so that their chains of additions overlap.
 const LANES: usize = 8;
-
-/// Replaces `prefix` by running sums if every window's sum is exact, however it is added up: then the
-/// compensation is zero throughout and a difference of two running sums is the sum, bit for bit.
-///
-/// That is the case for multiples of 1/1024 whose absolute sum is small enough.
-fn exact_prefix_sums(values: &[f64], prefix: &mut Vec<f64>) -> bool {
-    let scale = if values.iter().all(|&v| v.trunc() == v) {
-        1.0
-    } else {
-        1024.0
-    };
-    let mut total = 0.0;
-    let mut exact = true;
-    for &value in values {
-        let scaled = value * scale;
-        // Minus zero is not what an exact sum would start with.
-        exact &= scaled.trunc() == scaled && !(value == 0.0 && value.is_sign_negative());
-        total += scaled.abs();
-    }
-    if !exact || !(total < EXACT) {
-        return false;
-    }
-    prefix.clear();
-    prefix.reserve(values.len() + 1);
-    prefix.push(0.0);
-    let mut sum = 0.0;
-    for value in values {
-        sum += value;
-        prefix.push(sum);
-    }
-    true
-}
 
 /// Runs `update` over every window's samples, `LANES` windows at a time. `init` gets the step and the
 /// index of the first sample, `finish` the step and the number of samples.
@@ -102,10 +68,23 @@ pub(super) fn side_by_side<S: Copy>(
     }
 }
 
+/// Windows have to hold so many samples on average for running sums to be worth their making.
+const WORTH_PREFIX: usize = 4;
+
+fn worth_prefix(windows: &Windows<'_>) -> bool {
+    let inside: usize = windows
+        .lo
+        .iter()
+        .zip(windows.hi)
+        .map(|(lo, hi)| (hi - lo) as usize)
+        .sum();
+    inside > WORTH_PREFIX * windows.values.len().max(windows.lo.len())
+}
+
 /// `sum_over_time`.
-pub(super) fn sum(windows: &Windows<'_>, prefix: &mut Vec<f64>, out: &mut Out<'_>) {
-    if exact_prefix_sums(windows.values, prefix) {
-        return windows.each_index(1, out, |_, lo, hi| prefix[hi] - prefix[lo]);
+pub(super) fn sum(windows: &Windows<'_>, exact: &mut ExactSums, out: &mut Out<'_>) {
+    if worth_prefix(windows) && exact.prepare(windows.values) {
+        return windows.each_index(1, out, |_, lo, hi| exact.sum(lo, hi));
     }
     side_by_side(
         windows,
@@ -118,10 +97,12 @@ pub(super) fn sum(windows: &Windows<'_>, prefix: &mut Vec<f64>, out: &mut Out<'_
 }
 
 /// `avg_over_time`.
-pub(super) fn avg(windows: &Windows<'_>, prefix: &mut Vec<f64>, out: &mut Out<'_>) {
-    if exact_prefix_sums(windows.values, prefix) {
-        return windows.each_index(1, out, |_, lo, hi| {
-            (prefix[hi] - prefix[lo]) / (hi - lo) as f64
+pub(super) fn avg(windows: &Windows<'_>, exact: &mut ExactSums, out: &mut Out<'_>) {
+    if worth_prefix(windows) && exact.prepare(windows.values) {
+        // Sum and compensation are divided on their own, so the sum as it was rounded matters.
+        return plain_sums(windows, |step, lo, hi, sum| {
+            let count = (hi - lo) as f64;
+            out.put(step, sum / count + exact.compensation(lo, hi, sum) / count);
         });
     }
     let values = windows.values;
@@ -145,6 +126,39 @@ pub(super) fn avg(windows: &Windows<'_>, prefix: &mut Vec<f64>, out: &mut Out<'_
             mean.value()
         },
     );
+}
+
+/// Adds up every window in order, without compensation, several windows at a time so that their
+/// chains of additions overlap.
+fn plain_sums(windows: &Windows<'_>, mut put: impl FnMut(usize, usize, usize, f64)) {
+    let values = windows.values;
+    let steps = windows.lo.len();
+    let mut step = 0;
+    while step < steps {
+        let lanes = (steps - step).min(LANES);
+        let bounds: [(usize, usize); LANES] =
+            std::array::from_fn(|lane| windows.bounds((step + lane).min(steps - 1)));
+        let shortest = bounds.iter().map(|(lo, hi)| hi - lo).min().unwrap_or(0);
+        // Minus zero and a first sample are that sample, whatever the sign of its zero.
+        let mut sums = [-0.0; LANES];
+        let [a, b, c, d, e, f, g, h] = bounds.map(|(lo, _)| &values[lo..lo + shortest]);
+        for (((((((a, b), c), d), e), f), g), h) in
+            a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h)
+        {
+            for (sum, value) in sums.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+                *sum += value;
+            }
+        }
+        for (lane, (lo, hi)) in bounds.into_iter().take(lanes).enumerate() {
+            if lo < hi {
+                let sum = values[lo + shortest..hi]
+                    .iter()
+                    .fold(sums[lane], |sum, v| sum + v);
+                put(step + lane, lo, hi, sum);
+            }
+        }
+        step += lanes;
+    }
 }
 
 /// `stdvar_over_time`, and `stddev_over_time` by way of `result`.
