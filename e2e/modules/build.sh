@@ -12,6 +12,9 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
 cache=${HINDSIGHT_CACHE:-${HOME:?set HINDSIGHT_CACHE or HOME}/.cache/hindsight}/bin
 
+mkdir -p "$cache"
+cache=$(CDPATH='' cd -- "$cache" && pwd)
+
 say() { echo "build: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -69,7 +72,6 @@ build() {
     if [ ! -d "$out" ]; then
         command -v go >/dev/null 2>&1 ||
             fail "go is not installed: $part $version is built from its Go module; install Go 1.26 or later (https://go.dev/dl)"
-        mkdir -p "$cache"
         # Two builds of one part at the same time would only slow each other down; the second waits
         # here and then finds the result.
         exec 9>"$cache/.lock-$part"
@@ -78,6 +80,8 @@ build() {
     if [ ! -d "$out" ]; then
         say "building $part $version (about $minutes min the first time) ..."
         started=$(date +%s)
+        # What a build that was killed has left; nobody else builds this part now.
+        rm -rf "$cache"/.tmp-"$part".*
         tmp=$(mktemp -d "$cache/.tmp-$part.XXXXXX")
         trap 'rm -rf "$tmp"' EXIT INT TERM
         for c in $commands; do

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::control_plane::NODE_IP;
@@ -43,21 +43,26 @@ pub(crate) fn settings() -> Result<Vec<Sysctl>> {
         .collect()
 }
 
-/// Makes the node's interface and rules. `dir` is written on the interface, so that another state
-/// folder's cluster is noticed: there is room for one on a machine.
+/// There is room for one cluster on a machine: fails where another folder's has it.
+pub(crate) fn require_room(dir: &Path) -> Result<()> {
+    let Some(owner) = owner()? else { return Ok(()) };
+    // An empty name is of a start that was killed before it could write it.
+    let ours = owner.is_empty() || fs::canonicalize(dir).is_ok_and(|dir| dir == Path::new(&owner));
+    ensure!(
+        ours,
+        "another embedded cluster is up on this machine, with its state in {owner}; \
+         end it first: hindsight-cluster down --dir {owner}"
+    );
+    Ok(())
+}
+
+/// Makes the node's interface and rules. `dir` is written on the interface, for [`require_room`].
 pub(crate) fn up(dir: &Path) -> Result<()> {
-    match owner()? {
-        Some(owner) if owner != dir.to_string_lossy() => bail!(
-            "another embedded cluster runs on this machine, with its state in {owner}; \
-             end it first: hindsight-cluster down --dir {owner}"
-        ),
-        Some(_) => {}
-        None => {
-            // A bridge without ports: an interface that every kernel with pod networking can make.
-            run("ip", &["link", "add", NODE_LINK, "type", "bridge"]).context(
-                "make a network interface (this needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN)",
-            )?;
-        }
+    if owner()?.is_none() {
+        // A bridge without ports: an interface that every kernel with pod networking can make.
+        run("ip", &["link", "add", NODE_LINK, "type", "bridge"]).context(
+            "make a network interface (this needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN)",
+        )?;
     }
     let alias = dir.to_string_lossy();
     run("ip", &["link", "set", NODE_LINK, "alias", &alias])?;

@@ -155,6 +155,9 @@ pub(crate) fn kubelet(layout: &Layout, material: &Material) -> Result<Invocation
         .file("cert-dir", &layout.pki())
         .flag("hostname-override", NODE_NAME)
         .flag("node-ip", NODE_IP)
+        // cAdvisor's own way to the runtime; without it there are no metrics by container.
+        .file("containerd", &layout.containerd_socket())
+        .flag("containerd-namespace", "k8s.io")
         .flag("node-labels", "topology.kubernetes.io/zone=local"))
 }
 

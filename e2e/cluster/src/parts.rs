@@ -36,7 +36,7 @@ const KUBERNETES_NAMES: [&str; 6] = [
 pub fn cache_dir() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(dir) = set("HINDSIGHT_CACHE") {
-        return Ok(dir.into());
+        return Ok(std::path::absolute(PathBuf::from(dir))?);
     }
     let home = set("HOME").context("set HINDSIGHT_CACHE to a folder for built parts and state")?;
     Ok(PathBuf::from(home).join(".cache/hindsight"))
