@@ -51,6 +51,17 @@ pub struct Parts {
     pub dns: Option<Arc<dyn Resolve>>,
     /// What the process calls itself; `query` where `None`.
     pub component: Option<&'static str>,
+    pub ready: Readiness,
+}
+
+/// Who says that the process is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Readiness {
+    /// The querier, after the first update of its endpoints.
+    #[default]
+    Endpoints,
+    /// Another component of the process.
+    Elsewhere,
 }
 
 /// A querier whose ports are bound and which serves nobody yet.
@@ -60,6 +71,7 @@ pub struct Querier {
     api: Arc<Api>,
     routes: axum::Router,
     services: Services,
+    ready: Readiness,
     kit: Kit,
 }
 
@@ -150,7 +162,7 @@ impl Querier {
             config,
             kit: kit.clone(),
         });
-        Ok(Self { http, grpc, api, routes: parts.routes, services, kit })
+        Ok(Self { http, grpc, api, routes: parts.routes, services, ready: parts.ready, kit })
     }
 
     /// Returns the address that serves HTTP.
@@ -163,12 +175,17 @@ impl Querier {
         self.grpc.local_addr()
     }
 
-    /// Starts everything in `group`. Ready after the first update of the endpoints.
+    /// Starts everything in `group`.
     pub fn spawn(self, group: &mut TaskGroup) {
-        let Self { http, grpc, api, routes, services, kit } = self;
+        let Self { http, grpc, api, routes, services, ready, kit } = self;
         let endpoints = Arc::clone(&api.endpoints);
         let probe = kit.probe.clone();
-        group.spawn("endpoints", endpoints.run(kit.shutdown.clone(), move || probe.ready()));
+        let updated = move || {
+            if ready == Readiness::Endpoints {
+                probe.ready();
+            }
+        };
+        group.spawn("endpoints", endpoints.run(kit.shutdown.clone(), updated));
         group.spawn("http", http.serve(kit.clone(), http::router(api).merge(routes)));
         let grpc_routes = services.into_routes(&kit.probe);
         group.spawn("grpc", grpc.serve(kit, grpc_routes, STREAMING_METHODS));

@@ -25,5 +25,5 @@ mod peers;
 mod select;
 mod service;
 
-pub use component::{Parts, Querier, StartError};
+pub use component::{Parts, Querier, Readiness, StartError};
 pub use config::Config;

@@ -181,3 +181,24 @@ pub fn drain_deadline(http: Duration, grpc: Duration) -> Duration {
 fn tls_version(text: &str) -> Result<TlsVersion, TlsError> {
     text.parse()
 }
+
+/// Returns a point in time in milliseconds: RFC 3339, or a duration relative to `now_ms` such as `-2d`.
+///
+/// # Errors
+/// A text that is neither.
+pub fn time_ms(text: &str, now_ms: i64) -> anyhow::Result<i64> {
+    let relative = match text.strip_prefix('-') {
+        Some(back) => model::parse_duration(back).ok().map(|ms| now_ms.saturating_sub(ms)),
+        None => {
+            let forward = text.strip_prefix('+').unwrap_or(text);
+            model::parse_duration(forward).ok().map(|ms| now_ms.saturating_add(ms))
+        }
+    };
+    if let Some(ms) = relative {
+        return Ok(ms);
+    }
+    match text.parse::<jiff::Timestamp>() {
+        Ok(timestamp) => Ok(timestamp.as_millisecond()),
+        Err(_) => anyhow::bail!("{text:?} is no time; write 2026-01-31T00:00:00Z or -2d"),
+    }
+}

@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use clap::{ArgAction, Args};
 use model::Labels;
 use query::config::{
-    AnswersConfig, Config, DedupFunction, EndpointsConfig, EngineConfig, SeriesLimits, WebConfig,
+    AnswersConfig, Config, EndpointsConfig, EngineConfig, SeriesLimits, WebConfig,
 };
 use query::endpoints::{ClientSpec, EndpointSources, EndpointSpec};
 use runtime::content::PathOrContent;
 use runtime::grpc::GrpcConfig;
 use runtime::http::HttpConfig;
 use runtime::units::{ByteSize, HumanDuration};
+use storeapi::dedup::Algorithm;
 
 use super::common::{GrpcArgs, GrpcClientArgs, HttpArgs, LogArgs, SeriesLimitArgs};
 
@@ -31,6 +32,8 @@ pub struct QueryArgs {
     #[command(flatten)]
     pub grpc: GrpcArgs,
     #[command(flatten)]
+    pub limits: SeriesLimitArgs,
+    #[command(flatten)]
     pub settings: QuerySettings,
 }
 
@@ -39,8 +42,6 @@ pub struct QueryArgs {
 pub struct QuerySettings {
     #[command(flatten)]
     pub client: GrpcClientArgs,
-    #[command(flatten)]
-    pub limits: SeriesLimitArgs,
 
     /// Address of a store: host:port, dns+host:port, dnssrv+name or dnssrvnoa+name (repeated).
     #[arg(long = "endpoint", value_name = "ADDRESS")]
@@ -132,8 +133,8 @@ pub struct QuerySettings {
     #[arg(long = "query.replica-label", value_delimiter = ',', value_name = "NAME")]
     pub replica_label: Vec<String>,
     /// How samples of replicas become one series: penalty or chain.
-    #[arg(long = "deduplication.func", default_value = "penalty")]
-    pub dedup: DedupFunction,
+    #[arg(long = "deduplication.func", default_value = "penalty", value_parser = dedup)]
+    pub dedup: Algorithm,
     /// Answer without a failed store, where a request does not say.
     #[arg(long = "query.partial-response", action = ArgAction::Set, default_value_t = true)]
     pub partial_response: bool,
@@ -171,6 +172,14 @@ pub struct QuerySettings {
     pub disable_cors: bool,
 }
 
+fn dedup(text: &str) -> Result<Algorithm, String> {
+    match text {
+        "" => Ok(Algorithm::default()),
+        name => Algorithm::from_name(name)
+            .ok_or_else(|| format!("{name:?} is no deduplication; use penalty or chain")),
+    }
+}
+
 /// Features that only widen the language.
 const EXPERIMENTAL_FEATURES: [&str; 4] = [
     "promql-experimental-functions",
@@ -192,6 +201,7 @@ impl QuerySettings {
         &self,
         http: HttpConfig,
         grpc: GrpcConfig,
+        limits: &SeriesLimitArgs,
         flags: BTreeMap<String, String>,
     ) -> anyhow::Result<Config> {
         if !matches!(self.promql_engine.as_str(), "prometheus" | "thanos") {
@@ -250,7 +260,7 @@ impl QuerySettings {
                 default_tenant: self.default_tenant.clone(),
             },
             selector_labels: self.selector_labels()?,
-            limits: SeriesLimits { series: self.limits.series, samples: self.limits.samples },
+            limits: SeriesLimits { series: limits.series, samples: limits.samples },
             flags,
         })
     }

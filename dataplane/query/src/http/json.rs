@@ -39,6 +39,7 @@ pub(super) struct Timings {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Samples {
     pub(super) total_queryable_samples: u64,
+    pub(super) samples_read: u64,
     pub(super) peak_samples: u64,
 }
 

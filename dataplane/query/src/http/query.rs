@@ -221,7 +221,11 @@ fn spent(outcome: &Outcome) -> Stats {
             exec_total_time: evaluated + outcome.queued.as_secs_f64(),
             ..Timings::default()
         },
-        samples: Samples { total_queryable_samples: samples, peak_samples: samples },
+        samples: Samples {
+            total_queryable_samples: samples,
+            samples_read: samples,
+            peak_samples: samples,
+        },
     }
 }
 

@@ -68,10 +68,10 @@ pub(super) enum ReadError {
 
 /// Appends the samples of a float payload.
 pub(super) fn decode_floats(payload: &Payload, out: &mut Columns) -> Result<(), ReadError> {
-    match payload.encoding {
-        Encoding::Xor => Ok(chunk::decode_xor(&payload.data, out)?),
-        other => Err(ReadError::Unsupported(other)),
+    if !payload.encoding.is_float() {
+        return Err(ReadError::Unsupported(payload.encoding));
     }
+    Ok(chunk::decode_floats(payload.encoding, &payload.data, out)?)
 }
 
 /// The samples of chunks that do not overlap and of which some are downsampled.

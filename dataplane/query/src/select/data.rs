@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use chunk::Columns;
+use chunk::{Columns, HistogramColumns};
 use model::TimeRange;
 use promql::context::{MemoryAccount, Reservation};
 use promql::queryable::{self, QueryableError, SeriesData};
 use storeapi::dedup::{Algorithm, ChunkLane, Deduped, SampleBatches, ValueKind, lanes};
-use storeapi::{Aggregate, Chunk, Series};
+use storeapi::{Aggregate, Chunk, Payload, Series};
 
 use super::SelectOptions;
 use super::aggregate::{AggregateLane, Wanted, decode_floats};
@@ -61,7 +61,11 @@ impl Reader {
         let mut chunks = series.chunks;
         chunks.retain(|c| self.range.overlaps(&TimeRange::new(c.min_time, c.max_time)));
         let is_raw = chunks.iter().all(|chunk| chunk.raw.is_some());
-        if is_raw && chunks.is_sorted_by(|a, b| a.max_time < b.min_time) {
+        let is_histogram = |c: &Chunk| c.raw.as_ref().is_some_and(|p| p.encoding.is_histogram());
+        let in_order = is_raw && chunks.is_sorted_by(|a, b| a.max_time < b.min_time);
+        // Replicas of native histograms are read one after the other where they overlap, each from
+        // where the one before it ended.
+        if in_order || chunks.iter().any(is_histogram) {
             return Ok(Box::new(InOrder {
                 chunks: chunks.into_iter(),
                 last: i64::MIN,
@@ -82,7 +86,7 @@ impl Reader {
     }
 }
 
-/// Raw chunks that do not overlap: the usual case, and the fast one.
+/// Raw chunks, read one after the other: the usual case, and the fast one.
 struct InOrder {
     chunks: std::vec::IntoIter<Chunk>,
     /// The last time given out.
@@ -94,6 +98,14 @@ impl SeriesData for InOrder {
     fn next_batch(&mut self, out: &mut queryable::Columns) -> Result<bool, QueryableError> {
         for chunk in self.chunks.by_ref() {
             let Some(payload) = &chunk.raw else { continue };
+            if payload.encoding.is_histogram() {
+                if append_histograms(payload, &mut self.last, out)
+                    .map_err(|error| storage(&chunk, &error))?
+                {
+                    return Ok(true);
+                }
+                continue;
+            }
             let appended = SCRATCH.with_borrow_mut(|columns| {
                 columns.clear();
                 decode_floats(payload, columns).map_err(|error| storage(&chunk, &error))?;
@@ -135,6 +147,27 @@ impl<S: SampleBatches<Error = storeapi::StoreError> + Send> SeriesData for Merge
 fn append(columns: &Columns, from: usize, out: &mut queryable::Columns) {
     out.ts.extend_from_slice(columns.timestamps().get(from..).unwrap_or_default());
     out.floats.extend_from_slice(columns.values().get(from..).unwrap_or_default());
+}
+
+/// Appends the histograms later than `last`; returns whether there were any.
+fn append_histograms(
+    payload: &Payload,
+    last: &mut i64,
+    out: &mut queryable::Columns,
+) -> Result<bool, chunk::Corrupt> {
+    let mut columns = HistogramColumns::new();
+    chunk::decode_histograms(payload.encoding, &payload.data, &mut columns)?;
+    let before = out.histogram_ts.len();
+    for i in 0..columns.len() {
+        if let (Some(ts), Some(histogram)) = (columns.timestamp(i), columns.float_histogram(i))
+            && ts > *last
+        {
+            *last = ts;
+            out.histogram_ts.push(ts);
+            out.histograms.push(Arc::new(histogram));
+        }
+    }
+    Ok(out.histogram_ts.len() > before)
 }
 
 fn storage(chunk: &Chunk, error: &dyn std::fmt::Display) -> QueryableError {

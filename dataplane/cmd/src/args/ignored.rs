@@ -1,0 +1,107 @@
+//! Flags of Thanos that tune machinery which is not here: accepted, so that existing command lines
+//! work, and warned of. A flag that would change answers or protect something is never among them.
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use super::is_given;
+
+const EVERYWHERE: [&str; 6] = [
+    "tracing.config",
+    "tracing.config-file",
+    "auto-gomemlimit.ratio",
+    "enable-auto-gomemlimit",
+    "request.logging-config",
+    "request.logging-config-file",
+];
+
+const QUERY: [&str; 15] = [
+    "query.max-concurrent-select",
+    "query.active-query-path",
+    "query.disable-fallback",
+    "query.partition-label",
+    "query.conn-metric.label",
+    "query.telemetry.request-duration-seconds-quantiles",
+    "query.telemetry.request-samples-quantiles",
+    "query.telemetry.request-series-seconds-quantiles",
+    "query.lazy-retrieval-max-buffered-responses",
+    "grpc.proxy-strategy",
+    "grpc-compression",
+    "store.sd-dns-resolver",
+    "status.partial-response",
+    "alert.query-url",
+    "web.prefix-header",
+];
+
+const SIDECAR: [&str; 2] = ["prometheus.ready_timeout", "reloader.process-name"];
+
+const STORE: [&str; 16] = [
+    "cache-index-header",
+    "matcher-cache-size",
+    "block-discovery-strategy",
+    "index-cache.config",
+    "index-cache.config-file",
+    "store.caching-bucket.config",
+    "store.caching-bucket.config-file",
+    "store.enable-index-header-lazy-reader",
+    "store.index-header-lazy-download-strategy",
+    "store.enable-lazy-expanded-postings",
+    "store.posting-group-max-key-series-ratio",
+    "store.index-header-posting-offsets-in-mem-sampling",
+    "debug.series-batch-size",
+    "debug.estimated-max-series-size",
+    "debug.estimated-max-chunk-size",
+    "disable-admin-operations",
+];
+
+/// Those of them that take no value.
+const SWITCHES: [&str; 7] = [
+    "enable-auto-gomemlimit",
+    "query.disable-fallback",
+    "status.partial-response",
+    "cache-index-header",
+    "store.enable-index-header-lazy-reader",
+    "store.enable-lazy-expanded-postings",
+    "disable-admin-operations",
+];
+
+fn names(subcommand: &str) -> Vec<&'static str> {
+    let own: &[&[&str]] = match subcommand {
+        "query" => &[&EVERYWHERE, &QUERY],
+        "sidecar" => &[&EVERYWHERE, &SIDECAR],
+        "store" => &[&EVERYWHERE, &STORE],
+        "all-in-one" => &[&EVERYWHERE, &QUERY, &STORE],
+        _ => &[],
+    };
+    own.iter().flat_map(|names| names.iter().copied()).collect()
+}
+
+/// Adds the flags to a subcommand, except those that it has itself.
+pub(super) fn add(command: clap::Command, subcommand: &str) -> clap::Command {
+    let known: Vec<String> =
+        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    let missing =
+        names(subcommand).into_iter().filter(|name| !known.iter().any(|known| known == name));
+    command.args(missing.map(|name| {
+        let arg = Arg::new(format!("{PREFIX}{name}")).long(name).hide(true);
+        if SWITCHES.contains(&name) {
+            arg.action(ArgAction::Set).value_parser(clap::value_parser!(bool))
+        } else {
+            arg.action(ArgAction::Append)
+        }
+    }))
+}
+
+/// Says of each that was given that it does nothing.
+pub(super) fn warnings(arguments: &[&Arg], matches: &ArgMatches) -> Vec<String> {
+    let given = arguments.iter().filter(|arg| {
+        let id = arg.get_id().as_str();
+        id.starts_with(PREFIX) && is_given(matches, id)
+    });
+    given
+        .filter_map(|arg| arg.get_long())
+        .map(|name| format!("flag --{name} is accepted for compatibility and has no effect"))
+        .collect()
+}
+
+const PREFIX: &str = "ignored:";
+

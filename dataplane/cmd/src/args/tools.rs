@@ -1,0 +1,58 @@
+//! Flags of `hindsight tools`.
+
+use clap::{Args, Subcommand};
+use runtime::units::HumanDuration;
+
+use super::common::{LogArgs, ObjstoreArgs};
+
+/// Works on buckets and their blocks.
+#[derive(Debug, Clone, Args)]
+pub struct ToolsArgs {
+    #[command(subcommand)]
+    pub tool: Tool,
+}
+
+/// What to work on.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Tool {
+    /// Works on a bucket.
+    #[command(subcommand)]
+    Bucket(BucketTool),
+}
+
+/// What to do with a bucket.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BucketTool {
+    /// Makes the bucket, unless it exists.
+    Create(CreateArgs),
+    /// Lists the blocks in the bucket.
+    Ls(LsArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(flatten)]
+    pub objstore: ObjstoreArgs,
+    /// How long to try while the object store does not answer.
+    #[arg(long = "timeout", default_value = "5m")]
+    pub timeout: HumanDuration,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LsArgs {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(flatten)]
+    pub objstore: ObjstoreArgs,
+    /// Prints each block's meta.json (json), a table (wide), or only its name.
+    #[arg(long = "output", short = 'o', default_value = "", value_parser = ["", "json", "wide"], hide_possible_values = true)]
+    pub output: String,
+    /// Leave out blocks that are marked for deletion.
+    #[arg(long = "exclude-delete", action = clap::ArgAction::Set, default_value_t = false)]
+    pub exclude_delete: bool,
+    /// How long to list.
+    #[arg(long = "timeout", default_value = "5m")]
+    pub timeout: HumanDuration,
+}

@@ -1,0 +1,11 @@
+//! A whole querier over real sockets, before stores that are in memory or misbehave.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests end where something unexpected happens")]
+
+mod errors;
+mod harness;
+mod metadata;
+mod partial;
+mod peers;
+mod queries;
+mod stacked;
+mod status;
