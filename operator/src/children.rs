@@ -9,7 +9,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::controller::build::Kind;
-use crate::names::{FIELD_MANAGER, OWNER_UID_ANNOTATION, STACK_LABEL};
+use crate::names::{FIELD_MANAGER, OWNER_NAMESPACE_ANNOTATION, OWNER_UID_ANNOTATION, STACK_LABEL};
 
 /// Metadata of one object.
 pub type Metadata = PartialObjectMeta<DynamicObject>;
@@ -91,9 +91,15 @@ impl Children {
         };
         store
             .state_filter(|object| {
-                let in_namespace =
-                    kind.is_cluster_scoped() || object.namespace().as_deref() == Some(namespace);
-                in_namespace
+                let of = if kind.is_cluster_scoped() {
+                    object
+                        .annotations()
+                        .get(OWNER_NAMESPACE_ANNOTATION)
+                        .cloned()
+                } else {
+                    object.namespace()
+                };
+                of.as_deref() == Some(namespace)
                     && object
                         .labels()
                         .get(STACK_LABEL)
@@ -131,7 +137,7 @@ impl Children {
             .iter()
             .filter_map(|object| {
                 let annotations = object.annotations();
-                let namespace = annotations.get(crate::names::OWNER_NAMESPACE_ANNOTATION)?;
+                let namespace = annotations.get(OWNER_NAMESPACE_ANNOTATION)?;
                 Some((
                     namespace.clone(),
                     annotations.get(OWNER_UID_ANNOTATION)?.clone(),

@@ -118,7 +118,8 @@ pub async fn reconcile(
         }
     };
     let started = Instant::now();
-    let result = reconcile_resource(resource, &context).await;
+    // A pass is too large a future to be moved around.
+    let result = Box::pin(reconcile_resource(resource, &context)).await;
     let outcome = match &result {
         Ok((_, Pass::Complete)) => "success",
         Ok((_, Pass::Invalid)) => "invalid",
@@ -338,7 +339,6 @@ async fn report_invalid(
 async fn clean_up(resource: &MonitoringStack, context: &Context) -> Result<(), ReconcileError> {
     let uid = resource.uid().unwrap_or_default();
     let namespace = resource.namespace().unwrap_or_default();
-    context.references.forget(resource);
     if resource.finalizers().iter().any(|name| name == FINALIZER) {
         let cleaned = context
             .applier
@@ -357,11 +357,6 @@ async fn clean_up(resource: &MonitoringStack, context: &Context) -> Result<(), R
             .await
             .map_err(ReconcileError::CleanUp)?;
     }
-    context
-        .memory
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&uid);
     Ok(())
 }
 
@@ -421,6 +416,17 @@ async fn write_status(
 }
 
 impl Context {
+    /// Drops what is known of a stack that is gone, its watches included.
+    pub fn forget(&self, resource: &MonitoringStack) {
+        let uid = resource.uid().unwrap_or_default();
+        self.references.forget(resource);
+        self.applier.forget_stack(&uid);
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
+    }
+
     fn remember(&self, resource: &MonitoringStack, change: impl FnOnce(&mut Memory)) -> Memory {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = memory

@@ -103,18 +103,19 @@ impl Election {
         Arc::clone(&self.fence)
     }
 
-    /// Waits until the lease is this candidate's.
-    pub async fn acquire(&self) -> Lease {
+    /// Waits until the lease is this candidate's. Calls `on_answer` whenever the API server answers.
+    pub async fn acquire(&self, on_answer: impl Fn()) -> Lease {
         let mut observed: Option<Observed> = None;
         loop {
             let started = Instant::now();
             match tokio::time::timeout(RETRY_PERIOD, self.try_acquire(&mut observed)).await {
                 Ok(Ok(Some(lease))) => {
+                    on_answer();
                     self.fence.set(Some(started + RENEW_DEADLINE));
                     tracing::info!(lease = self.name, identity = self.identity, "leading");
                     return lease;
                 }
-                Ok(Ok(None)) => {}
+                Ok(Ok(None)) => on_answer(),
                 Ok(Err(error)) => {
                     tracing::warn!(lease = self.name, error = %error, "cannot take the lease");
                 }

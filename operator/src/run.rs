@@ -109,20 +109,21 @@ async fn lead(
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), RunError> {
-    // A candidate that waits is ready: it is as able to take over as it can be.
-    if client.apiserver_version().await.is_ok() {
-        health.set_ready();
-    }
     let election = Election::new(client.clone(), &config.namespace, LEASE, &config.identity);
     let lease = tokio::select! {
-        lease = election.acquire() => lease,
+        // A candidate that waits is ready: it is as able to take over as it can be.
+        lease = election.acquire(|| health.set_ready()) => lease,
         () = shutdown.cancelled() => return Ok(()),
     };
-    health.set_ready();
     metrics.set_leading(true);
     let stop = shutdown.child_token();
-    let controllers = controllers(client, config, metrics, &election, stop.clone());
-    tokio::pin!(controllers);
+    let mut controllers = Box::pin(controllers(
+        client,
+        config,
+        metrics,
+        &election,
+        stop.clone(),
+    ));
     let result = tokio::select! {
         () = election.hold(lease) => Err(RunError::LeaseLost),
         result = &mut controllers => result,
@@ -134,6 +135,8 @@ async fn lead(
             }
         }
     };
+    // No write may be on its way when another process is let in.
+    drop(controllers);
     election.release().await;
     result
 }
@@ -184,7 +187,7 @@ async fn controllers(
         if running.len() == 1 {
             // Once is enough: cluster-scoped objects are watched in every scope.
             tokio::select! {
-                swept = sweep(client.clone(), children, Arc::clone(&applier)) => swept?,
+                swept = sweep(client, config, &children, &applier) => swept?,
                 () = stop.cancelled() => {}
             }
         }
@@ -206,9 +209,15 @@ async fn control(
     };
     let (reader, writer) = reflector::store();
     // Our own status writes do not wake us up.
+    let forgetful = Arc::clone(&context);
     let changes = watcher(stacks, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
+        .inspect(move |event| {
+            if let Ok(watcher::Event::Delete(DeserializeGuard(Ok(stack)))) = event {
+                forgetful.forget(stack);
+            }
+        })
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::finalizers),
@@ -265,9 +274,18 @@ fn owner_by_annotation(object: &Metadata) -> Option<Trigger> {
 
 /// Removes cluster-scoped objects of stacks that are gone: a stack may have been deleted with its
 /// namespace while no operator ran.
-async fn sweep(client: Client, children: Children, applier: Arc<Applier>) -> Result<(), RunError> {
+async fn sweep(
+    client: &Client,
+    config: &Config,
+    children: &Children,
+    applier: &Applier,
+) -> Result<(), RunError> {
     children.wait_until_listed().await;
     for (namespace, uid) in children.cluster_scoped_owners() {
+        // Stacks of other namespaces are another operator's.
+        if !config.namespaces.is_empty() && !config.namespaces.contains(&namespace) {
+            continue;
+        }
         let stacks: Api<MonitoringStack> = Api::namespaced(client.clone(), &namespace);
         let found = stacks
             .list_metadata(&kube::api::ListParams::default())
@@ -280,7 +298,7 @@ async fn sweep(client: Client, children: Children, applier: Arc<Applier>) -> Res
         {
             tracing::info!(namespace, uid, "removing what a deleted stack left behind");
             applier
-                .clean_up(&namespace, &uid, &children)
+                .clean_up(&namespace, &uid, children)
                 .await
                 .map_err(RunError::SweepWrite)?;
         }

@@ -123,7 +123,9 @@ impl Metrics {
             .get_or_create(&ResultLabels { result })
             .inc();
         self.durations.observe(took.as_secs_f64());
-        self.pass_count.fetch_add(1, Ordering::Relaxed);
+        if result == "success" {
+            self.pass_count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts an error by its class.
@@ -148,7 +150,7 @@ impl Metrics {
         self.write_count.load(Ordering::Relaxed)
     }
 
-    /// Passes over stacks so far.
+    /// Complete passes over stacks so far.
     pub fn passes(&self) -> u64 {
         self.pass_count.load(Ordering::Relaxed)
     }

@@ -127,6 +127,8 @@ struct Remembered {
     resource_version: String,
     desired: [u8; 32],
     workload: Option<Workload>,
+    /// uid of the stack.
+    owner: String,
 }
 
 /// Writes to the API server.
@@ -210,7 +212,7 @@ impl Applier {
             let document = to_value(live);
             let is_current = !compare::differs(&document, &object.body);
             if is_current {
-                let workload = self.remember(key, digest, live, &document);
+                let workload = self.remember(stack, key, digest, live, &document);
                 return Ok(workload);
             }
             if mode == Mode::Observe {
@@ -239,7 +241,7 @@ impl Applier {
             "applied object"
         );
         let document = to_value(&written);
-        Ok(self.remember(key, digest, &written, &document))
+        Ok(self.remember(stack, key, digest, &written, &document))
     }
 
     /// Deletes what carries the stack's mark in every respect and is not wanted.
@@ -377,7 +379,6 @@ impl Applier {
             self.delete_own(Kind::ClusterRoleBinding, namespace, &name, uid)
                 .await?;
         }
-        self.forget_namespace_objects(namespace);
         Ok(())
     }
 
@@ -498,6 +499,7 @@ impl Applier {
 
     fn remember(
         &self,
+        stack: &Stack,
         key: Key,
         desired: [u8; 32],
         live: &DynamicObject,
@@ -509,6 +511,7 @@ impl Applier {
                 resource_version,
                 desired,
                 workload: workload.clone(),
+                owner: stack.uid.clone(),
             };
             self.memory().insert(key, known);
         }
@@ -519,9 +522,9 @@ impl Applier {
         self.memory().remove(key);
     }
 
-    fn forget_namespace_objects(&self, namespace: &str) {
-        self.memory()
-            .retain(|(_, of, _), _| of.as_deref() != Some(namespace));
+    /// Forgets the objects of a stack that is gone.
+    pub fn forget_stack(&self, uid: &str) {
+        self.memory().retain(|_, known| known.owner != uid);
     }
 }
 

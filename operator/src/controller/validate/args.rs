@@ -21,13 +21,10 @@ pub const PROMETHEUS: AllowList = AllowList {
         "rules.alert.for-outage-tolerance",
         "rules.alert.resend-delay",
         "rules.max-concurrent-evals",
-        "scrape.discovery-reload-interval",
         "storage.remote.flush-deadline",
         "storage.remote.read-concurrent-limit",
         "storage.remote.read-max-bytes-in-frame",
         "storage.remote.read-sample-limit",
-        "storage.tsdb.wal-compression",
-        "storage.tsdb.wal-segment-size",
         "web.cors.origin",
         "web.enable-otlp-receiver",
         "web.enable-remote-write-receiver",
@@ -117,6 +114,11 @@ pub const STORE: AllowList = AllowList {
 };
 
 impl AllowList {
+    /// The flags' names, without dashes.
+    pub fn flags(&self) -> &'static [&'static str] {
+        self.flags
+    }
+
     /// Checks one argument.
     ///
     /// # Errors

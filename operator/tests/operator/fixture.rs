@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ::operator::controller::build::Kind;
+use ::operator::run::{Config, RunError, run};
+use ::operator::settings::Settings;
+use ::operator::telemetry::Metrics;
 use crds::MonitoringStack;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
-use operator::controller::build::Kind;
-use operator::run::{Config, RunError, run};
-use operator::settings::Settings;
-use operator::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -402,7 +402,7 @@ impl Scene {
 
 /// What `render` says should exist.
 fn rendered(stack: &MonitoringStack, namespace: &str) -> Vec<(Kind, String)> {
-    use operator::controller::{build, dereference::References, mint::Minted, validate};
+    use ::operator::controller::{build, dereference::References, mint::Minted, validate};
     let settings = Settings {
         cluster_stacks: [namespace.to_owned()].into(),
         ..Settings::default()

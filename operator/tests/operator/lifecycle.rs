@@ -1,9 +1,9 @@
 //! From apply to delete.
 
+use ::operator::controller::build::Kind;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
-use operator::controller::build::Kind;
 use serde_json::json;
 
 use super::fixture::{Scene, embedded, until};

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use ::operator::leader::LEASE_DURATION;
+use ::operator::run::{LEASE, RunError};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use operator::leader::LEASE_DURATION;
-use operator::run::{LEASE, RunError};
 use serde_json::json;
 
 use super::fixture::{Scene, until};

@@ -1,10 +1,10 @@
 //! Wrong input: said, and what runs is left alone.
 
+use ::operator::controller::build::Kind;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use operator::controller::build::Kind;
 use serde_json::{Value, json};
 
 use super::fixture::{Scene, embedded, until};
