@@ -65,7 +65,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Returns `count` bits from `position` on, right-aligned. `count` is 1 to 64.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, position: usize, count: u32) -> u64 {
         if count <= PEEK_BITS {
             return self.peek(position) >> (64 - count);

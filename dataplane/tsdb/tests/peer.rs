@@ -1,6 +1,10 @@
 //! Blocks that Prometheus wrote are read alike by both, and blocks written here are read alike by
 //! Prometheus. `HINDSIGHT_GOPEER` names the `gopeer` binary (`e2e/modules/build.sh gopeer` builds it).
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
+#![expect(
+    clippy::panic,
+    reason = "a difference is told by its line, not by both dumps"
+)]
 
 #[path = "../../chunk/testdata/dump.rs"]
 mod dump;

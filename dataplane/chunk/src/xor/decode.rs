@@ -38,7 +38,13 @@ pub fn decode_xor(data: &[u8], columns: &mut Columns) -> Result<(), Corrupt> {
     };
     let (ts, values) = columns.spare(n);
     let start = Start { t, value, delta };
-    let end = decode_samples(&Bits::new(data), at * 8, start, ts, values)?;
+    let end = decode_samples(&Bits::new(data), at * 8, start, ts, values);
+    if end >= NOWHERE {
+        return Err(Corrupt::new(
+            "a value has more than 64 significant bits",
+            at,
+        ));
+    }
     if end > data.len() * 8 {
         return Err(Corrupt::new("ends before its last sample", data.len()));
     }
@@ -111,7 +117,7 @@ fn decode_samples(
     start: Start,
     ts: &mut [i64],
     values: &mut [f64],
-) -> Result<usize, Corrupt> {
+) -> usize {
     let n = ts.len();
     let values = &mut values[..n];
     let Start {
@@ -123,11 +129,11 @@ fn decode_samples(
     ts[0] = t;
     values[0] = f64::from_bits(value);
     if n == 1 {
-        return Ok(position);
+        return position;
     }
     t = t.wrapping_add(delta);
     let word = bits.peek(position);
-    read_value(bits, &mut position, word, &mut value, &mut window)?;
+    position = read_value::<0>(bits, position, word, &mut value, &mut window);
     ts[1] = t;
     values[1] = f64::from_bits(value);
 
@@ -159,98 +165,140 @@ fn decode_samples(
             }
             if word >> 62 == 0b10 {
                 delta = delta.wrapping_add(small_dod(word));
-                position += SMALL_DOD_BITS;
-                word <<= SMALL_DOD_BITS;
+                position += SMALL_DOD_BITS as usize;
             } else {
-                delta = delta.wrapping_add(read_large_dod(bits, &mut position, word));
-                word = bits.peek(position);
+                let (dod, taken) = read_large_dod(bits, position, word);
+                delta = delta.wrapping_add(dod);
+                position += taken;
             }
+            word = bits.peek(position);
         }
         t = t.wrapping_add(delta);
-        read_value(bits, &mut position, word, &mut value, &mut window)?;
+        position = read_value::<1>(bits, position, word, &mut value, &mut window);
         ts[i] = t;
         values[i] = f64::from_bits(value);
         i += 1;
     }
 
-    // Where most timestamps jitter, whether one does is as good as random: computing both cases is
-    // cheaper than guessing wrong.
-    while i < n {
+    if i == n {
+        return position;
+    }
+    let state = State {
+        position,
+        t,
+        delta,
+        value,
+        window,
+    };
+    decode_jittered(bits, state, &mut ts[i..], &mut values[i..])
+}
+
+/// What one sample hands to the next.
+struct State {
+    position: usize,
+    t: i64,
+    delta: i64,
+    value: u64,
+    window: Window,
+}
+
+/// Goes on where most timestamps jitter: whether one does is then as good as random, and computing
+/// both cases is cheaper than guessing wrong. A function of its own, so that the usual loop keeps its
+/// registers.
+#[inline(never)]
+fn decode_jittered(bits: &Bits<'_>, state: State, ts: &mut [i64], values: &mut [f64]) -> usize {
+    let State {
+        mut position,
+        mut t,
+        mut delta,
+        mut value,
+        mut window,
+    } = state;
+    for (t_out, value_out) in ts.iter_mut().zip(values) {
         let mut word = bits.peek(position);
         if word >> 62 == 0b11 {
-            delta = delta.wrapping_add(read_large_dod(bits, &mut position, word));
+            let (dod, taken) = read_large_dod(bits, position, word);
+            delta = delta.wrapping_add(dod);
+            position += taken;
             word = bits.peek(position);
         } else {
-            let is_irregular = (word >> 63).wrapping_neg();
-            delta = delta.wrapping_add(small_dod(word) & is_irregular.cast_signed());
-            let taken = 1 + (is_irregular & (SMALL_DOD_BITS as u64 - 1)) as usize;
-            position += taken;
+            // All ones or all zeros.
+            let is_irregular = word.cast_signed() >> 63;
+            delta = delta.wrapping_add(small_dod(word) & is_irregular);
+            let taken = if is_irregular == 0 { 1 } else { SMALL_DOD_BITS };
+            position += taken as usize;
             word <<= taken;
         }
         t = t.wrapping_add(delta);
-        read_value(bits, &mut position, word, &mut value, &mut window)?;
-        ts[i] = t;
-        values[i] = f64::from_bits(value);
-        i += 1;
+        position = read_value::<SMALL_DOD_BITS>(bits, position, word, &mut value, &mut window);
+        *t_out = t;
+        *value_out = f64::from_bits(value);
     }
-    Ok(position)
+    position
 }
 
 /// Bits of the prefix `10` and what follows it.
-const SMALL_DOD_BITS: usize = 16;
+const SMALL_DOD_BITS: u32 = 16;
 
 /// The delta of delta behind the prefix `10`: 14 bits whose range leans to the positive side.
 #[inline(always)]
 fn small_dod(word: u64) -> i64 {
     let raw = (word << 2 >> 50).cast_signed();
-    (raw + 0x1fff & 0x3fff) - 0x1fff
+    ((raw + 0x1fff) & 0x3fff) - 0x1fff
 }
 
-/// Reads a delta of delta behind one of the longer prefixes.
+/// Reads a delta of delta behind one of the longer prefixes, and says how many bits it takes. Given
+/// the position by value: a reference would keep it in memory for the whole loop.
 #[cold]
-fn read_large_dod(bits: &Bits<'_>, position: &mut usize, word: u64) -> i64 {
+fn read_large_dod(bits: &Bits<'_>, position: usize, word: u64) -> (i64, usize) {
     let (prefix, size) = match word.leading_ones() {
         2 => (3, 17),
         3 => (4, 20),
         _ => (4, 64),
     };
-    let raw = bits.read(*position + prefix, size);
-    *position += prefix + size as usize;
-    varbit::sign(raw, size)
+    let raw = bits.read(position + prefix, size);
+    (varbit::sign(raw, size), prefix + size as usize)
 }
 
-/// Valid bits of the word that a value is read from: a peek's without a small delta of delta.
-const VALUE_BITS: u32 = PEEK_BITS - SMALL_DOD_BITS as u32;
+/// Bits of a value's longest header.
+const VALUE_HEADER_BITS: u32 = 13;
 
-/// Reads the next value at `position`, where `word` begins too.
+/// A position that no chunk reaches, for a chunk that makes no sense; what is read from there on is
+/// zeros.
+const NOWHERE: usize = usize::MAX / 2;
+
+/// Reads the next value at `position`, where `word` begins too, a peek of which `TAKEN` bits are used.
+/// Returns the position behind it, [`NOWHERE`] if the value makes no sense: an error here would be
+/// looked at for each sample.
 #[inline(always)]
-fn read_value(
+fn read_value<const TAKEN: u32>(
     bits: &Bits<'_>,
-    position: &mut usize,
+    mut position: usize,
     word: u64,
     value: &mut u64,
     window: &mut Window,
-) -> Result<(), Corrupt> {
+) -> usize {
     if word >> 63 == 0 {
-        *position += 1;
-        return Ok(());
+        return position + 1;
     }
-    let header = if word >> 62 == 0b10 {
-        2
+    let payload;
+    if word >> 62 == 0b10 {
+        position += 2;
+        payload = word << 2;
     } else {
-        *window = Window::read(word << 2).ok_or_else(|| {
-            Corrupt::new("a value has more than 64 significant bits", *position / 8)
-        })?;
-        13
-    };
+        match Window::read(word << 2) {
+            Some(read) => *window = read,
+            None => return NOWHERE,
+        }
+        position += VALUE_HEADER_BITS as usize;
+        payload = word << VALUE_HEADER_BITS;
+    }
     let significant = window.significant;
-    let at = *position + header as usize;
-    let xor = if header + significant <= VALUE_BITS {
-        word << header >> (64 - significant)
+    let xor = if significant <= PEEK_BITS - TAKEN - VALUE_HEADER_BITS {
+        payload >> (64 - significant)
     } else {
-        bits.read(at, significant)
+        bits.read(position, significant)
     };
     *value ^= xor << window.trailing;
-    *position = at + significant as usize;
-    Ok(())
+    position + significant as usize
 }
