@@ -84,6 +84,10 @@ push_images() {
     done
 }
 
+established() {
+    kubectl wait --for=condition=Established --timeout=5s crd/monitoringstacks.hindsight.dev >/dev/null 2>&1
+}
+
 manifests() {
     kubectl kustomize config/demo
     printf -- '---\n'
@@ -93,8 +97,8 @@ manifests() {
 apply() {
     say "installing the operator and applying config/samples/demo.yaml"
     kubectl kustomize config/crd | kubectl apply --server-side -f - >/dev/null
-    kubectl wait --for=condition=Established --timeout=60s \
-        crd/monitoringstacks.hindsight.dev >/dev/null
+    # kubectl refuses to wait for a condition where there is none yet.
+    until_true 60 "the cluster knows MonitoringStacks" established
     prefix=${IMAGE_REGISTRY:-}
     manifests | if [ -n "$prefix" ]; then
         sed "s#ghcr.io/hindsight-dev/#$prefix/#"
@@ -190,8 +194,8 @@ manifests() {
 apply() {
     say "installing the operator and applying config/samples/demo.yaml"
     kubectl kustomize config/crd | kubectl apply --server-side -f - >/dev/null
-    kubectl wait --for=condition=Established --timeout=60s \
-        crd/monitoringstacks.hindsight.dev >/dev/null
+    # kubectl refuses to wait for a condition where there is none yet.
+    until_true 60 "the cluster knows MonitoringStacks" established
     prefix=${IMAGE_REGISTRY:-}
     manifests | if [ -n "$prefix" ]; then
         sed "s#ghcr.io/hindsight-dev/#$prefix/#"
