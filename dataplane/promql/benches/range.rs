@@ -13,7 +13,7 @@ use promql::engine::{Engine, EngineOptions};
 use promql::memory::MemoryStorage;
 use promql::value::Value;
 
-const SERIES: usize = 2_000;
+const SERIES: usize = 500;
 const INTERVAL_MS: i64 = 15_000;
 const HOURS: i64 = 30;
 const ROUNDS: usize = 5;
@@ -39,6 +39,7 @@ fn storage() -> MemoryStorage {
         };
         let (counter, gauge) = (of("c_total"), of("g"));
         let (mut count, mut level) = (0.0, 50.0);
+        let (mut counts, mut levels) = (Vec::new(), Vec::new());
         for i in 0..samples {
             let ts = i * INTERVAL_MS + (random() * 3.0) as i64;
             count = if random() < 0.0002 {
@@ -47,9 +48,11 @@ fn storage() -> MemoryStorage {
                 count + (random() * 100.0).floor()
             };
             level += random() - 0.5;
-            storage.push(&counter, ts, count);
-            storage.push(&gauge, ts, (level * 1000.0).round() / 1000.0);
+            counts.push((ts, count));
+            levels.push((ts, (level * 1000.0).round() / 1000.0));
         }
+        storage.extend(&counter, counts);
+        storage.extend(&gauge, levels);
     }
     storage
 }

@@ -183,32 +183,10 @@ impl Engine {
         let shared = crate::plan::share::number_equal_parts(&mut plan);
         let grid = Grid::new(start, end, step_ms);
         let mut ex = Exec::new(queryable, cx, &self.options, self.pool.as_ref(), shared);
-        let is_instant = step_ms == 0;
-        let value = match &plan {
-            Plan::String(text) => Value::String(StringValue {
-                ts: start,
-                value: text.clone(),
-            }),
-            Plan::Scalar(node) => {
-                let column = ScalarOperator::build(node, &grid, &mut ex)?.eval(&grid, &mut ex)?;
-                if is_instant {
-                    Value::Scalar(ScalarValue {
-                        ts: start,
-                        value: column.at(0),
-                    })
-                } else {
-                    Value::Matrix(vec![result::scalar_series(&column, &grid)])
-                }
-            }
-            Plan::Vector(node) => {
-                let mut operator = build::vector(node, &grid, &mut ex)?;
-                if is_instant {
-                    Value::Vector(result::vector(operator.as_mut(), &grid, &mut ex)?)
-                } else {
-                    Value::Matrix(result::matrix(operator.as_mut(), &grid, &mut ex)?)
-                }
-            }
-            Plan::Matrix(source) => Value::Matrix(result::range(source, &grid, &mut ex)?),
+        check_steps(grid.steps)?;
+        let value = match value(&plan, &grid, step_ms == 0, &mut ex) {
+            Ok(value) => value,
+            Err(error) => return Err(ex.explain(error)),
         };
         let mut stats = ex.stats;
         stats.peak_memory_bytes = cx.memory().peak() as u64;
@@ -222,3 +200,52 @@ impl Engine {
         })
     }
 }
+
+/// Steps that one evaluation may have; a column of them is 128 MiB.
+const MAX_STEPS: usize = 1 << 24;
+
+pub(crate) fn check_steps(steps: usize) -> Result<(), EngineError> {
+    if steps <= MAX_STEPS {
+        return Ok(());
+    }
+    Err(EngineError::Execution(format!(
+        "query or subquery has {steps} steps, more than {MAX_STEPS}: use a longer step or a shorter range"
+    )))
+}
+
+fn value(
+    plan: &Plan,
+    grid: &Grid,
+    is_instant: bool,
+    ex: &mut Exec<'_>,
+) -> Result<Value, EngineError> {
+    Ok(match plan {
+        Plan::String(text) => Value::String(StringValue {
+            ts: grid.start,
+            value: text.clone(),
+        }),
+        Plan::Scalar(node) => {
+            let column = ScalarOperator::build(node, grid, ex)?.eval(grid, ex)?;
+            if is_instant {
+                Value::Scalar(ScalarValue {
+                    ts: grid.start,
+                    value: column.at(0),
+                })
+            } else {
+                Value::Matrix(vec![result::scalar_series(&column, grid)])
+            }
+        }
+        Plan::Vector(node) => {
+            let mut operator = build::vector(node, grid, ex)?;
+            if is_instant {
+                Value::Vector(result::vector(operator.as_mut(), grid, ex)?)
+            } else {
+                Value::Matrix(result::matrix(operator.as_mut(), grid, ex)?)
+            }
+        }
+        Plan::Matrix(source) => Value::Matrix(result::range(source, grid, ex)?),
+    })
+}
+
+#[cfg(test)]
+mod tests;

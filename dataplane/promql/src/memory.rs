@@ -35,6 +35,15 @@ impl MemoryStorage {
         columns.floats.push(value);
     }
 
+    /// Appends floats; their times have to ascend and be after that of the series' last float.
+    pub fn extend(&mut self, labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) {
+        let columns = self.columns(labels);
+        for (ts_ms, value) in samples {
+            columns.ts.push(ts_ms);
+            columns.floats.push(value);
+        }
+    }
+
     /// Appends a histogram; its time has to be after that of the series' last histogram.
     pub fn push_histogram(&mut self, labels: &Labels, ts_ms: i64, value: FloatHistogram) {
         let columns = self.columns(labels);

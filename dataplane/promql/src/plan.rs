@@ -239,7 +239,6 @@ pub(crate) struct Selector {
     pub hints: SelectHints,
     /// The selector as written, for messages.
     pub text: String,
-    pub pos: PosRange,
 }
 
 impl VectorNode {

@@ -7,7 +7,8 @@ pub(crate) mod set;
 
 use hashbrown::HashMap;
 
-use crate::ast::{BinaryOp, VectorMatchCardinality, VectorMatching};
+use crate::annotations::Annotation;
+use crate::ast::{BinaryOp, PosRange, VectorMatchCardinality, VectorMatching};
 use crate::plan::build::changes_meaning;
 use crate::symbols::{SymbolId, SymbolLabels, SymbolTable};
 
@@ -123,6 +124,7 @@ pub(crate) struct Binary {
     op: BinaryOp,
     matching: VectorMatching,
     return_bool: bool,
+    pos: PosRange,
     include: Vec<SymbolId>,
     groups: Matching,
     grid: Grid,
@@ -153,10 +155,10 @@ struct State {
 impl Binary {
     pub(crate) fn new(
         op: BinaryOp,
-        lhs: Box<dyn Operator>,
-        rhs: Box<dyn Operator>,
+        (lhs, rhs): (Box<dyn Operator>, Box<dyn Operator>),
         matching: &VectorMatching,
         return_bool: bool,
+        pos: PosRange,
         grid: Grid,
         ex: &mut Exec<'_>,
     ) -> Self {
@@ -168,6 +170,7 @@ impl Binary {
         Self {
             op,
             return_bool,
+            pos,
             include: matching
                 .include
                 .iter()
@@ -202,7 +205,7 @@ impl Binary {
         };
         let mut collected =
             ex.collect(one.as_mut(), &self.grid, "one side of a vector operator")?;
-        note_histograms(&mut collected.block, self.op, ex);
+        note_histograms(&mut collected.block, self.op, self.pos, ex);
         self.state.duplicates = vec![0; self.grid.words()];
         self.state.many_any = vec![0; self.grid.words()];
         let mut seen = Bitmaps::new(&self.grid);
@@ -484,7 +487,7 @@ impl Operator for Binary {
             }
             let mut out = match self.many.next(ex)? {
                 Some(mut block) => {
-                    note_histograms(&mut block, self.op, ex);
+                    note_histograms(&mut block, self.op, self.pos, ex);
                     let out = self.stream(&block, ex);
                     ex.recycle(block);
                     out
@@ -509,10 +512,10 @@ impl Operator for Binary {
 }
 
 /// Histograms have no part in operators yet.
-fn note_histograms(block: &mut Block, op: BinaryOp, ex: &Exec<'_>) {
+fn note_histograms(block: &mut Block, op: BinaryOp, pos: PosRange, ex: &Exec<'_>) {
     if !block.histograms.is_empty() {
         let message = format!("native histograms are left out of operator \"{op}\" for now");
-        ex.warn(crate::annotations::Annotation::storage(message));
+        ex.warn(Annotation::warning(message, pos));
         block.drop_histograms();
     }
 }

@@ -152,7 +152,7 @@ fn unshared(
             rhs,
             matching,
             return_bool,
-            pos: _,
+            pos,
         } => {
             let lhs = vector(lhs, grid, ex)?;
             let rhs = vector(rhs, grid, ex)?;
@@ -163,10 +163,10 @@ fn unshared(
             } else {
                 Box::new(binary::Binary::new(
                     *op,
-                    lhs,
-                    rhs,
+                    (lhs, rhs),
                     matching,
                     *return_bool,
+                    *pos,
                     *grid,
                     ex,
                 ))
@@ -313,6 +313,7 @@ fn subquery_window(
     ex: &mut Exec<'_>,
 ) -> Result<Box<dyn Operator>, EngineError> {
     let inner = subquery_grid(node, grid);
+    super::check_steps(inner.steps)?;
     let spec = WindowSpec {
         func,
         refs: RefTimes {

@@ -99,6 +99,7 @@ impl Operator for CountValues {
                 }
             }
             reservation.resize(out.size_bytes(), &"count_values")?;
+            ex.charge_symbols()?;
             ex.recycle(block);
         }
         Ok((out.rows() > 0).then_some(out))

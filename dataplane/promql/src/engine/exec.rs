@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::annotations::Annotation;
-use crate::context::{QueryContext, Reservation};
+use crate::context::{MemoryExceeded, QueryContext, Reservation};
+use crate::plan::Selector;
 use crate::queryable::Queryable;
 use crate::symbols::SymbolTable;
 use crate::value::QueryStats;
@@ -40,6 +41,9 @@ pub(crate) struct Exec<'a> {
     pub max_samples: usize,
     /// Samples that operators hold between steps of their work.
     pub held_samples: usize,
+    /// The selector that has yielded the most series, and how many, for messages.
+    largest: Option<(Arc<Selector>, u64)>,
+    symbols_held: Reservation,
     spare: Vec<Block>,
 }
 
@@ -63,6 +67,8 @@ impl<'a> Exec<'a> {
             shared: (0..shared).map(|_| None).collect(),
             max_samples: cx.max_samples().unwrap_or(options.max_samples),
             held_samples: 0,
+            largest: None,
+            symbols_held: Reservation::new(cx.memory()),
             spare: Vec::new(),
         }
     }
@@ -94,6 +100,37 @@ impl<'a> Exec<'a> {
 
     pub(crate) fn warn(&self, annotation: Annotation) {
         self.cx.annotate(annotation);
+    }
+
+    /// Notes how many series a selector has yielded so far.
+    pub(crate) fn note_selector(&mut self, selector: &Arc<Selector>, series: u64) {
+        if self.largest.as_ref().is_none_or(|(_, most)| series > *most) {
+            self.largest = Some((Arc::clone(selector), series));
+        }
+    }
+
+    /// Charges the strings of labels, which live as long as the query.
+    pub(crate) fn charge_symbols(&mut self) -> Result<(), EngineError> {
+        let bytes = self.symbols.size_bytes();
+        Ok(self.symbols_held.resize(bytes, &"labels")?)
+    }
+
+    /// Names the selector that is most likely the reason in an error about memory.
+    pub(crate) fn explain(&self, error: EngineError) -> EngineError {
+        match (error, &self.largest) {
+            (EngineError::Memory(exceeded), Some((selector, series)))
+                if exceeded.what != selector.text =>
+            {
+                EngineError::Memory(MemoryExceeded {
+                    what: format!(
+                        "{}, with {series} series of {}",
+                        exceeded.what, selector.text
+                    ),
+                    ..exceeded
+                })
+            }
+            (error, _) => error,
+        }
     }
 
     /// Counts samples that stay in memory until given back.

@@ -44,6 +44,7 @@ impl Operator for LabelReplace {
         let Some(mut block) = self.input.next(ex)? else {
             return Ok(None);
         };
+        ex.charge_symbols()?;
         for meta in &mut block.series {
             let value = meta.labels.get(self.src);
             let (regex, replacement) = (&self.regex, &self.replacement);
@@ -93,6 +94,7 @@ impl Operator for LabelJoin {
         let Some(mut block) = self.input.next(ex)? else {
             return Ok(None);
         };
+        ex.charge_symbols()?;
         for meta in &mut block.series {
             let values: Vec<&str> = self
                 .src

@@ -20,8 +20,14 @@ use super::{EngineError, annotate};
 /// Values that one batch should produce: enough to outweigh handing it over, little enough to stay in
 /// a core's cache.
 const BATCH_VALUES: usize = 16 * 1024;
-const MIN_BATCH: usize = 4;
 const MAX_BATCH: usize = 128;
+
+/// Batches a thread may have to work on, so that it never waits for the next.
+const IN_FLIGHT_PER_THREAD: usize = 2;
+
+fn batch_size(grid: &Grid) -> usize {
+    (BATCH_VALUES / grid.steps.max(1)).clamp(1, MAX_BATCH)
+}
 
 /// What is computed of each series.
 pub(crate) enum LeafSpec {
@@ -108,7 +114,10 @@ pub(crate) struct Leaf {
     /// The metrics already checked for looking like a counter.
     checked: Vec<SymbolId>,
     reservation: Reservation,
+    /// Bytes of the columns of all batches that may exist at once.
+    blocks_bytes: usize,
     batches: usize,
+    series: u64,
 }
 
 /// A window's parameters are numbers only once the query runs.
@@ -142,6 +151,17 @@ impl Leaf {
             },
             spec @ LeafSpec::Instant { .. } => Stage::Ready(Arc::new(spec)),
         };
+        // Batches in flight, one being folded, one being filled here.
+        let blocks = ex
+            .pool
+            .map_or(0, |pool| pool.threads() * IN_FLIGHT_PER_THREAD)
+            + 2;
+        let rows = batch_size(grid) * blocks;
+        let row_bytes =
+            grid.steps.saturating_mul(size_of::<f64>()) + grid.words() * size_of::<u64>();
+        let blocks_bytes = rows.saturating_mul(row_bytes);
+        let mut reservation = Reservation::new(ex.cx.memory());
+        reservation.resize(blocks_bytes, &selector.text)?;
         Ok(Self {
             selector: Arc::clone(selector),
             grid: *grid,
@@ -150,8 +170,10 @@ impl Leaf {
             pending: VecDeque::new(),
             scratch: Scratch::default(),
             checked: Vec::new(),
-            reservation: Reservation::new(ex.cx.memory()),
+            reservation,
+            blocks_bytes,
             batches: 0,
+            series: 0,
         })
     }
 
@@ -171,13 +193,9 @@ impl Leaf {
         Ok(ready)
     }
 
-    fn batch_size(&self) -> usize {
-        (BATCH_VALUES / self.grid.steps.max(1)).clamp(MIN_BATCH, MAX_BATCH)
-    }
-
     /// Reads the next batch of series.
     fn read(&mut self, spec: &LeafSpec, ex: &mut Exec<'_>) -> Result<Vec<Task>, EngineError> {
-        let size = self.batch_size();
+        let size = batch_size(&self.grid);
         let mut tasks = Vec::new();
         let Some(set) = &mut self.set else {
             return Ok(tasks);
@@ -206,6 +224,9 @@ impl Leaf {
             tasks.push(Task { meta, name, data });
         }
         ex.stats.series += tasks.len() as u64;
+        self.series += tasks.len() as u64;
+        ex.note_selector(&self.selector, self.series);
+        ex.charge_symbols()?;
         Ok(tasks)
     }
 
@@ -274,7 +295,7 @@ impl Operator for Leaf {
             ex.cx.check()?;
             let in_flight = match ex.pool {
                 // The first batch is evaluated here: most queries have no second one.
-                Some(pool) if self.batches > 0 => pool.threads() * 2,
+                Some(pool) if self.batches > 0 => pool.threads() * IN_FLIGHT_PER_THREAD,
                 _ => 0,
             };
             while self.pending.len() < in_flight && self.set.is_some() {
@@ -300,7 +321,7 @@ impl Operator for Leaf {
                 self.batches += 1;
                 let block = ex.block(&self.grid);
                 let done = evaluate(&spec, tasks, block, &mut self.scratch, ex.cx)?;
-                let held = self.scratch.columns.size_bytes();
+                let held = self.scratch.columns.size_bytes() + self.blocks_bytes;
                 self.reservation.resize(held, &self.selector.text)?;
                 done
             };

@@ -122,6 +122,7 @@ pub(super) fn range(
         RangeSource::Selector(selector) => samples(selector, grid, ex),
         RangeSource::Subquery(subquery) => {
             let inner = build::subquery_grid(subquery, grid);
+            super::check_steps(inner.steps)?;
             let mut operator = build::vector(&subquery.input, &inner, ex)?;
             matrix(operator.as_mut(), &inner, ex)
         }

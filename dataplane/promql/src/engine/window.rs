@@ -10,6 +10,7 @@ mod exact;
 mod extended;
 mod extreme;
 mod histogram;
+mod lanes;
 mod order;
 mod rate;
 mod regression;
@@ -267,8 +268,7 @@ impl WindowSpec {
                     current < previous
                 });
             }
-            WindowFunc::Deriv => regression::deriv(windows, out),
-            WindowFunc::PredictLinear => regression::predict_linear(windows, out),
+            WindowFunc::Deriv | WindowFunc::PredictLinear => regression::regress(windows, out),
             WindowFunc::DoubleExponentialSmoothing => regression::smooth(windows, out),
             WindowFunc::AvgOverTime => sum::avg(windows, exact, out),
             WindowFunc::SumOverTime => sum::sum(windows, exact, out),

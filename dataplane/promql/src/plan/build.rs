@@ -243,7 +243,6 @@ impl Builder<'_> {
                 limit: 0,
             },
             text: expr.to_string(),
-            pos: expr.pos(),
         })
     }
 

@@ -7,7 +7,7 @@ use regex::Regex;
 
 /// One command of a script.
 #[derive(Debug, Clone)]
-pub enum Command {
+pub(crate) enum Command {
     Clear,
     Load {
         step_ms: i64,
@@ -18,27 +18,27 @@ pub enum Command {
 
 /// A query and what is expected of it.
 #[derive(Debug, Clone)]
-pub struct Eval {
-    pub line: usize,
-    pub query: String,
+pub(crate) struct Eval {
+    pub(crate) line: usize,
+    pub(crate) query: String,
     /// `(start, end, step)`; an instant query has a step of 0.
-    pub times: (i64, i64, i64),
-    pub ordered: bool,
-    pub fail: Option<Text>,
-    pub warn: Vec<Text>,
-    pub info: Vec<Text>,
-    pub no_warn: bool,
-    pub no_info: bool,
-    pub string: Option<String>,
-    pub scalar: Option<f64>,
+    pub(crate) times: (i64, i64, i64),
+    pub(crate) ordered: bool,
+    pub(crate) fail: Option<Text>,
+    pub(crate) warn: Vec<Text>,
+    pub(crate) info: Vec<Text>,
+    pub(crate) no_warn: bool,
+    pub(crate) no_info: bool,
+    pub(crate) string: Option<String>,
+    pub(crate) scalar: Option<f64>,
     /// Where an instant query answers a range vector: its times.
-    pub matrix: Option<(i64, i64, i64)>,
-    pub series: Vec<(Labels, Vec<Point>)>,
+    pub(crate) matrix: Option<(i64, i64, i64)>,
+    pub(crate) series: Vec<(Labels, Vec<Point>)>,
 }
 
 /// A sample of a series, or none.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Point {
+pub(crate) enum Point {
     Omitted,
     Float(f64),
     /// A native histogram, by count and sum.
@@ -50,14 +50,14 @@ pub enum Point {
 
 /// An expected text.
 #[derive(Debug, Clone)]
-pub enum Text {
+pub(crate) enum Text {
     Any,
     Exact(String),
     Pattern(Regex),
 }
 
 impl Text {
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exact(expected) => expected == text,
@@ -67,7 +67,7 @@ impl Text {
 }
 
 /// Parses a script.
-pub fn parse(input: &str) -> Result<Vec<Command>> {
+pub(crate) fn parse(input: &str) -> Result<Vec<Command>> {
     let lines: Vec<&str> = input
         .lines()
         .map(str::trim)
@@ -416,9 +416,9 @@ fn histogram(text: &str) -> Result<(f64, f64)> {
 }
 
 /// Errors as texts with context, all that a test needs.
-pub mod failure {
+pub(crate) mod failure {
     #[derive(Debug)]
-    pub struct Error(pub String);
+    pub(crate) struct Error(pub(crate) String);
 
     impl std::fmt::Display for Error {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -438,13 +438,13 @@ pub mod failure {
         }
     }
 
-    pub type Result<T> = std::result::Result<T, Error>;
+    pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-    pub fn bail<T>(message: String) -> Result<T> {
+    pub(crate) fn bail<T>(message: String) -> Result<T> {
         Err(Error(message))
     }
 
-    pub trait Context<T> {
+    pub(crate) trait Context<T> {
         fn context(self, what: impl FnOnce() -> String) -> Result<T>;
     }
 

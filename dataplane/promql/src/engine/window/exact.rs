@@ -14,6 +14,8 @@ pub(super) struct ExactSums {
     /// The unit and its inverse.
     unit: f64,
     inverse: f64,
+    /// Whether no running sum ever needs rounding, so that there is nothing to compensate.
+    needs_no_compensation: bool,
 }
 
 /// Exponents beyond which scaling could leave the normal floats.
@@ -48,6 +50,7 @@ impl ExactSums {
         }
         self.unit = power_of_two(lowest);
         self.inverse = power_of_two(-lowest);
+        self.needs_no_compensation = highest - lowest <= 53;
         self.prefix.clear();
         self.prefix.reserve(values.len() + 1);
         let mut sum = 0i128;
@@ -71,6 +74,11 @@ impl ExactSums {
     #[inline]
     pub(super) fn sum(&self, lo: usize, hi: usize) -> f64 {
         (self.prefix[hi] - self.prefix[lo]) as f64 * self.unit
+    }
+
+    /// Whether sums are exact without compensation.
+    pub(super) fn needs_no_compensation(&self) -> bool {
+        self.needs_no_compensation
     }
 
     /// The compensation of values `lo..hi` whose running sum came to `sum`.

@@ -1,58 +1,33 @@
 //! `deriv`, `predict_linear` and `double_exponential_smoothing`.
 
-use crate::engine::kahan;
+use super::lanes::{Accumulate, LANES, Lanes, Sums, accumulate};
+use super::{Out, WindowFunc, WindowSpec, Windows};
 
-use super::sum::side_by_side;
-use super::{Out, Windows};
-
-/// Sums of a least-squares regression over `(x, y)`, each compensated.
-#[derive(Debug, Clone, Copy)]
-struct Sums {
+/// The sums of a least-squares regression over `(x, y)`, each compensated.
+struct Regression<'a> {
+    spec: &'a WindowSpec,
     /// The time at which x is zero, in milliseconds.
-    origin: i64,
-    first: f64,
-    is_constant: bool,
-    x: (f64, f64),
-    y: (f64, f64),
-    xy: (f64, f64),
-    xx: (f64, f64),
+    origin: [i64; LANES],
+    first: Lanes,
+    is_constant: [bool; LANES],
+    x: Sums,
+    y: Sums,
+    xy: Sums,
+    xx: Sums,
 }
 
-impl Sums {
-    fn new(origin: i64, first: f64) -> Self {
-        let zero = (0.0, 0.0);
-        Self {
-            origin,
-            first,
-            is_constant: true,
-            x: zero,
-            y: zero,
-            xy: zero,
-            xx: zero,
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, ts: i64, value: f64) {
-        self.is_constant &= value == self.first;
-        let x = (ts - self.origin) as f64 / 1e3;
-        self.x = kahan::add(x, self.x.0, self.x.1);
-        self.y = kahan::add(value, self.y.0, self.y.1);
-        self.xy = kahan::add(x * value, self.xy.0, self.xy.1);
-        self.xx = kahan::add(x * x, self.xx.0, self.xx.1);
-    }
-
+impl Regression<'_> {
     /// Returns slope and intercept.
-    fn line(&self, count: usize) -> (f64, f64) {
-        if self.is_constant {
-            if self.first.is_infinite() {
+    fn line(&self, lane: usize, count: usize) -> (f64, f64) {
+        if self.is_constant[lane] {
+            if self.first[lane].is_infinite() {
                 return (f64::NAN, f64::NAN);
             }
-            return (0.0, self.first);
+            return (0.0, self.first[lane]);
         }
         let n = count as f64;
-        let (x, y) = (self.x.0 + self.x.1, self.y.0 + self.y.1);
-        let (xy, xx) = (self.xy.0 + self.xy.1, self.xx.0 + self.xx.1);
+        let (x, y) = (self.x.total(lane), self.y.total(lane));
+        let (xy, xx) = (self.xy.total(lane), self.xx.total(lane));
         let covariance = xy - x * y / n;
         let variance = xx - x * x / n;
         let slope = covariance / variance;
@@ -60,33 +35,57 @@ impl Sums {
     }
 }
 
-/// `deriv`: the slope per second.
-pub(super) fn deriv(windows: &Windows<'_>, out: &mut Out<'_>) {
-    side_by_side(
-        windows,
-        out,
-        2,
-        // An origin near the samples keeps x small and exact.
-        |_, lo| Sums::new(windows.ts[lo], windows.values[lo]),
-        Sums::push,
-        |_, sums, lo, hi| sums.line(hi - lo).0,
-    );
+impl Accumulate for Regression<'_> {
+    #[inline(always)]
+    fn push_all(&mut self, ts: &[i64; LANES], values: &Lanes) {
+        for lane in 0..LANES {
+            self.is_constant[lane] &= values[lane] == self.first[lane];
+        }
+        let x: Lanes = std::array::from_fn(|lane| (ts[lane] - self.origin[lane]) as f64 / 1e3);
+        self.x.add_all(&x);
+        self.y.add_all(values);
+        self.xy
+            .add_all(&std::array::from_fn(|lane| x[lane] * values[lane]));
+        self.xx
+            .add_all(&std::array::from_fn(|lane| x[lane] * x[lane]));
+    }
+
+    fn push(&mut self, lane: usize, ts: i64, value: f64) {
+        self.is_constant[lane] &= value == self.first[lane];
+        let x = (ts - self.origin[lane]) as f64 / 1e3;
+        self.x.add(lane, x);
+        self.y.add(lane, value);
+        self.xy.add(lane, x * value);
+        self.xx.add(lane, x * x);
+    }
+
+    fn finish(&self, lane: usize, step: usize, lo: usize, hi: usize) -> f64 {
+        let (slope, intercept) = self.line(lane, hi - lo);
+        if self.spec.func == WindowFunc::Deriv {
+            return slope;
+        }
+        slope * self.spec.param(0, step) + intercept
+    }
 }
 
-/// `predict_linear`: the value some seconds after the step, whatever the offset.
-pub(super) fn predict_linear(windows: &Windows<'_>, out: &mut Out<'_>) {
+/// `deriv`, the slope per second, and `predict_linear`, the value some seconds after the step.
+pub(super) fn regress(windows: &Windows<'_>, out: &mut Out<'_>) {
     let spec = windows.spec;
-    side_by_side(
-        windows,
-        out,
-        2,
-        |step, lo| Sums::new(spec.refs.grid.ts(step), windows.values[lo]),
-        Sums::push,
-        |step, sums, lo, hi| {
-            let (slope, intercept) = sums.line(hi - lo);
-            slope * spec.param(0, step) + intercept
+    accumulate(windows, 2, out, |steps, lo| Regression {
+        spec,
+        // An origin near the samples keeps the slope's x small and exact.
+        origin: if spec.func == WindowFunc::Deriv {
+            lo.map(|lo| windows.ts[lo])
+        } else {
+            steps.map(|step| spec.refs.grid.ts(step))
         },
-    );
+        first: lo.map(|lo| windows.values[lo]),
+        is_constant: [true; LANES],
+        x: Sums::new(0.0),
+        y: Sums::new(0.0),
+        xy: Sums::new(0.0),
+        xx: Sums::new(0.0),
+    });
 }
 
 /// `double_exponential_smoothing`.

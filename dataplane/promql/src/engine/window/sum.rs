@@ -1,72 +1,10 @@
 //! `sum_over_time`, `avg_over_time`, `stddev_over_time` and `stdvar_over_time`.
 
-use crate::engine::kahan::{self, Mean};
+use crate::engine::kahan::Mean;
 
 use super::exact::ExactSums;
+use super::lanes::{Accumulate, LANES, Lanes, Sums, accumulate};
 use super::{Out, Windows};
-
-/// Windows that are evaluated together, so that their chains of additions overlap.
-const LANES: usize = 8;
-
-/// Runs `update` over every window's samples, `LANES` windows at a time. `init` gets the step and the
-/// index of the first sample, `finish` the step and the number of samples.
-#[inline(always)]
-pub(super) fn side_by_side<S: Copy>(
-    windows: &Windows<'_>,
-    out: &mut Out<'_>,
-    min: usize,
-    init: impl Fn(usize, usize) -> S,
-    update: impl Fn(&mut S, i64, f64),
-    finish: impl Fn(usize, S, usize, usize) -> f64,
-) {
-    let (ts, values) = (windows.ts, windows.values);
-    let steps = windows.lo.len();
-    let mut step = 0;
-    while step < steps {
-        let lanes = (steps - step).min(LANES);
-        if lanes == LANES {
-            let lo: [usize; LANES] = std::array::from_fn(|lane| windows.bounds(step + lane).0);
-            let hi: [usize; LANES] = std::array::from_fn(|lane| windows.bounds(step + lane).1);
-            let shortest = (0..LANES)
-                .map(|lane| hi[lane] - lo[lane])
-                .min()
-                .unwrap_or(0);
-            if shortest >= min.max(1) {
-                let mut states: [S; LANES] =
-                    std::array::from_fn(|lane| init(step + lane, lo[lane]));
-                let lane_ts: [&[i64]; LANES] =
-                    std::array::from_fn(|lane| &ts[lo[lane]..lo[lane] + shortest]);
-                let lane_values: [&[f64]; LANES] =
-                    std::array::from_fn(|lane| &values[lo[lane]..lo[lane] + shortest]);
-                for k in 0..shortest {
-                    for lane in 0..LANES {
-                        update(&mut states[lane], lane_ts[lane][k], lane_values[lane][k]);
-                    }
-                }
-                for lane in 0..LANES {
-                    for i in lo[lane] + shortest..hi[lane] {
-                        update(&mut states[lane], ts[i], values[i]);
-                    }
-                    let value = finish(step + lane, states[lane], lo[lane], hi[lane]);
-                    out.put(step + lane, value);
-                }
-                step += LANES;
-                continue;
-            }
-        }
-        for step in step..step + lanes {
-            let (lo, hi) = windows.bounds(step);
-            if hi >= lo + min.max(1) {
-                let mut state = init(step, lo);
-                for i in lo..hi {
-                    update(&mut state, ts[i], values[i]);
-                }
-                out.put(step, finish(step, state, lo, hi));
-            }
-        }
-        step += lanes;
-    }
-}
 
 /// Windows have to hold so many samples on average for running sums to be worth their making.
 const WORTH_PREFIX: usize = 4;
@@ -86,46 +24,73 @@ pub(super) fn sum(windows: &Windows<'_>, exact: &mut ExactSums, out: &mut Out<'_
     if worth_prefix(windows) && exact.prepare(windows.values) {
         return windows.each_index(1, out, |_, lo, hi| exact.sum(lo, hi));
     }
-    side_by_side(
-        windows,
-        out,
-        1,
-        |_, _| (0.0, 0.0),
-        |(sum, c), _, value| (*sum, *c) = kahan::add(value, *sum, *c),
-        |_, (sum, c), _, _| if f64::is_infinite(sum) { sum } else { sum + c },
-    );
+    accumulate(windows, 1, out, |_, _| Total(Sums::new(0.0)));
+}
+
+/// The sum of each window.
+struct Total(Sums);
+
+impl Accumulate for Total {
+    #[inline(always)]
+    fn push_all(&mut self, _: &[i64; LANES], values: &Lanes) {
+        self.0.add_all(values);
+    }
+
+    fn push(&mut self, lane: usize, _: i64, value: f64) {
+        self.0.add(lane, value);
+    }
+
+    fn finish(&self, lane: usize, _: usize, _: usize, _: usize) -> f64 {
+        let (sum, c) = self.0.pair(lane);
+        if sum.is_infinite() { sum } else { sum + c }
+    }
 }
 
 /// `avg_over_time`.
 pub(super) fn avg(windows: &Windows<'_>, exact: &mut ExactSums, out: &mut Out<'_>) {
     if worth_prefix(windows) && exact.prepare(windows.values) {
+        if exact.needs_no_compensation() {
+            return windows.each_index(1, out, |_, lo, hi| exact.sum(lo, hi) / (hi - lo) as f64);
+        }
         // Sum and compensation are divided on their own, so the sum as it was rounded matters.
         return plain_sums(windows, |step, lo, hi, sum| {
             let count = (hi - lo) as f64;
             out.put(step, sum / count + exact.compensation(lo, hi, sum) / count);
         });
     }
-    let values = windows.values;
-    side_by_side(
-        windows,
-        out,
-        1,
-        // The mean starts with the first sample. Beginning with minus zero and adding it leaves the
-        // sample as it is, the sign of its zero included, and the compensation at zero.
-        |_, _| (-0.0, 0.0),
-        |(sum, c), _, value| (*sum, *c) = kahan::add(value, *sum, *c),
-        |_, (sum, c), lo, hi| {
-            if f64::is_finite(sum) {
-                let count = (hi - lo) as f64;
-                return sum / count + c / count;
-            }
-            let mut mean = Mean::new(values[lo]);
-            for &value in &values[lo + 1..hi] {
-                mean.push(value);
-            }
-            mean.value()
-        },
-    );
+    // The mean starts with the first sample. Beginning with minus zero and adding it leaves the sample
+    // as it is, the sign of its zero included, and the compensation at zero.
+    accumulate(windows, 1, out, |_, _| {
+        Average(Sums::new(-0.0), windows.values)
+    });
+}
+
+/// The mean of each window, out of the series' values.
+struct Average<'a>(Sums, &'a [f64]);
+
+impl Accumulate for Average<'_> {
+    #[inline(always)]
+    fn push_all(&mut self, _: &[i64; LANES], values: &Lanes) {
+        self.0.add_all(values);
+    }
+
+    fn push(&mut self, lane: usize, _: i64, value: f64) {
+        self.0.add(lane, value);
+    }
+
+    fn finish(&self, lane: usize, _: usize, lo: usize, hi: usize) -> f64 {
+        let (sum, c) = self.0.pair(lane);
+        if sum.is_finite() {
+            let count = (hi - lo) as f64;
+            return sum / count + c / count;
+        }
+        let values = self.1;
+        let mut mean = Mean::new(values[lo]);
+        for &value in &values[lo + 1..hi] {
+            mean.push(value);
+        }
+        mean.value()
+    }
 }
 
 /// Adds up every window in order, without compensation, several windows at a time so that their
@@ -163,31 +128,47 @@ fn plain_sums(windows: &Windows<'_>, mut put: impl FnMut(usize, usize, usize, f6
 
 /// `stdvar_over_time`, and `stddev_over_time` by way of `result`.
 pub(super) fn variance(windows: &Windows<'_>, out: &mut Out<'_>, result: impl Fn(f64) -> f64) {
-    #[derive(Clone, Copy)]
-    struct State {
-        count: f64,
-        mean: (f64, f64),
-        squares: (f64, f64),
+    accumulate(windows, 1, out, |_, _| Variance {
+        count: [0.0; LANES],
+        mean: Sums::new(0.0),
+        squares: Sums::new(0.0),
+        result: &result,
+    });
+}
+
+/// Welford's variance, compensated.
+struct Variance<'a, F> {
+    count: Lanes,
+    mean: Sums,
+    squares: Sums,
+    result: &'a F,
+}
+
+impl<F: Fn(f64) -> f64> Accumulate for Variance<'_, F> {
+    #[inline(always)]
+    fn push_all(&mut self, _: &[i64; LANES], values: &Lanes) {
+        for count in &mut self.count {
+            *count += 1.0;
+        }
+        let before = self.mean.totals();
+        let delta: Lanes = std::array::from_fn(|lane| values[lane] - before[lane]);
+        self.mean
+            .add_all(&std::array::from_fn(|lane| delta[lane] / self.count[lane]));
+        let after = self.mean.totals();
+        self.squares.add_all(&std::array::from_fn(|lane| {
+            delta[lane] * (values[lane] - after[lane])
+        }));
     }
-    side_by_side(
-        windows,
-        out,
-        1,
-        |_, _| State {
-            count: 0.0,
-            mean: (0.0, 0.0),
-            squares: (0.0, 0.0),
-        },
-        |state, _, value| {
-            state.count += 1.0;
-            let delta = value - (state.mean.0 + state.mean.1);
-            state.mean = kahan::add(delta / state.count, state.mean.0, state.mean.1);
-            state.squares = kahan::add(
-                delta * (value - (state.mean.0 + state.mean.1)),
-                state.squares.0,
-                state.squares.1,
-            );
-        },
-        |_, state, _, _| result((state.squares.0 + state.squares.1) / state.count),
-    );
+
+    fn push(&mut self, lane: usize, _: i64, value: f64) {
+        self.count[lane] += 1.0;
+        let delta = value - self.mean.total(lane);
+        self.mean.add(lane, delta / self.count[lane]);
+        self.squares
+            .add(lane, delta * (value - self.mean.total(lane)));
+    }
+
+    fn finish(&self, lane: usize, _: usize, _: usize, _: usize) -> f64 {
+        (self.result)(self.squares.total(lane) / self.count[lane])
+    }
 }
