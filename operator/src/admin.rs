@@ -120,3 +120,46 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sends");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn probes_and_metrics_answer_until_shutdown() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("binds");
+        let address = listener.local_addr().expect("address");
+        let health = Arc::new(Health::default());
+        let shutdown = CancellationToken::new();
+        let metrics = Arc::new(Metrics::default());
+        let served = tokio::spawn(serve(
+            listener,
+            metrics,
+            Arc::clone(&health),
+            shutdown.clone(),
+        ));
+        assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        health.set_ready();
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let text = get(address, "/metrics").await;
+        assert!(text.contains("hindsight_operator_leader 0"), "{text}");
+        assert!(text.contains("application/openmetrics-text"), "{text}");
+        assert!(get(address, "/elsewhere").await.starts_with("HTTP/1.1 404"));
+        shutdown.cancel();
+        served.await.expect("ends");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

@@ -52,6 +52,10 @@ impl Children {
                 .modify(|object| {
                     // Half of an object's metadata says who wrote what; it is read where needed.
                     object.metadata.managed_fields = None;
+                    object.labels_mut().retain(|name, _| name == STACK_LABEL);
+                    object.annotations_mut().retain(|name, _| {
+                        name == OWNER_UID_ANNOTATION || name == OWNER_NAMESPACE_ANNOTATION
+                    });
                 })
                 .default_backoff()
                 .reflect(writer)

@@ -194,4 +194,6 @@ fn references(documents: &[Value], namespace: &str) -> References {
 }
 
 #[cfg(test)]
+mod every_field;
+#[cfg(test)]
 mod tests;

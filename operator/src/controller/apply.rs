@@ -348,8 +348,8 @@ impl Applier {
         let patch = Patch::Merge(&patch);
         let written = self
             .write(
-                "set the finalizer of",
-                format!("MonitoringStack {name:?}"),
+                "patch",
+                format!("finalizers of MonitoringStack {name:?}"),
                 "MonitoringStack",
                 api.patch_metadata(&name, &params, &patch),
             )
@@ -443,8 +443,8 @@ impl Applier {
         let params = PatchParams::apply(&format!("{FIELD_MANAGER}/status")).force();
         let patch = Patch::Apply(&body);
         self.write(
-            "write the status of",
-            format!("MonitoringStack {name:?}"),
+            "update",
+            format!("status of MonitoringStack {name:?}"),
             "MonitoringStack/status",
             api.patch_status(&name, &params, &patch),
         )

@@ -1,13 +1,25 @@
 //! Unknown keys of a resource file, found by the definition's own schema: an API server would drop
 //! them in silence.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
+
+/// The schema of `spec`, made once.
+fn schema() -> Option<&'static Value> {
+    static SCHEMA: OnceLock<Option<Value>> = OnceLock::new();
+    let made = SCHEMA.get_or_init(|| {
+        let definition = crds::document::monitoring_stack().ok()?;
+        let definition = serde_json::to_value(definition).ok()?;
+        let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+        definition.pointer(path).cloned()
+    });
+    made.as_ref()
+}
 
 /// Returns the path of the first field of `document` that the schema does not know.
 pub fn unknown_field(document: &Value) -> Option<String> {
-    let definition = crds::document::monitoring_stack().ok()?;
-    let definition = serde_json::to_value(definition).ok()?;
-    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")?;
+    let schema = schema()?;
     let known = ["apiVersion", "kind", "metadata", "spec", "status"];
     if let Some(key) = document
         .as_object()?

@@ -52,14 +52,20 @@ fn start() -> Option<PathBuf> {
     match receiver.recv().expect("the thread answers") {
         Ok(kubeconfig) => Some(kubeconfig),
         Err(error) => {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "{error:#}"
-            );
-            eprintln!("skipped: no control plane on this machine: {error:#}");
+            skip("no control plane on this machine", &error);
             None
         }
     }
+}
+
+/// Says that a test cannot run here, which is a failure where `CI=true`.
+#[expect(clippy::print_stderr, reason = "the line that explains a skipped test")]
+pub(crate) fn skip(what: &str, error: &impl std::fmt::Display) {
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{what}: {error:#}"
+    );
+    eprintln!("skipped: {what}: {error:#}");
 }
 
 /// A folder of this process; those of processes that are gone are removed.
@@ -333,27 +339,33 @@ impl Scene {
 
     /// Waits until stack `demo` has a condition with this status and reason for its present spec.
     pub(crate) async fn until_condition(&self, kind: &str, status: &str, reason: &str) -> String {
-        let mut message = String::new();
-        let stacks = self.stacks();
-        let what = format!("{}: {kind} is {status} for {reason}", self.namespace);
+        self.until_found(kind, status, reason, "").await
+    }
+
+    /// Waits until a condition is false for this reason and says so in a message with `part` in it.
+    pub(crate) async fn until_message(&self, kind: &str, reason: &str, part: &str) -> String {
+        self.until_found(kind, "False", reason, part).await
+    }
+
+    async fn until_found(&self, kind: &str, status: &str, reason: &str, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let stack = stacks.get("demo").await.expect("stack");
-            let conditions = stack.status.clone().unwrap_or_default();
-            let found = conditions.conditions.iter().find(|condition| {
+            let stack = self.stacks().get("demo").await.expect("stack");
+            let conditions = stack.status.clone().unwrap_or_default().conditions;
+            let found = conditions.iter().find(|condition| {
                 condition.type_ == kind
                     && condition.status == status
                     && condition.reason == reason
+                    && condition.message.contains(part)
                     && condition.observed_generation == stack.metadata.generation
             });
             if let Some(found) = found {
-                message.clone_from(&found.message);
-                return message;
+                return found.message.clone();
             }
             assert!(
                 Instant::now() < deadline,
-                "{what}: {:#?}",
-                conditions.conditions
+                "{}: {kind} never {status} for {reason} {part:?}: {conditions:#?}",
+                self.namespace
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -387,6 +399,43 @@ impl Scene {
         }
         objects.sort();
         objects
+    }
+
+    /// Shows that passes over the stack have come to write nothing.
+    pub(crate) async fn assert_at_rest(&self, operator: &Operator) {
+        // The pass that brought the stack here may still be telling of it.
+        let mut quiet = 0;
+        for attempt in 0..8 {
+            let (passes, writes) = (operator.metrics.passes(), operator.metrics.writes());
+            self.touch(attempt).await;
+            until("the event was looked at", async || {
+                operator.metrics.passes() > passes
+            })
+            .await;
+            if operator.metrics.writes() == writes {
+                quiet += 1;
+            } else {
+                assert_eq!(
+                    quiet,
+                    0,
+                    "a write after rest: {}",
+                    operator.metrics.encode()
+                );
+            }
+        }
+        assert!(quiet >= 5, "no rest: {}", operator.metrics.encode());
+    }
+
+    /// Changes a field of somebody else's: an event, a read, and no write.
+    async fn touch(&self, value: usize) {
+        let note =
+            json!({ "metadata": { "annotations": { "example.com/note": value.to_string() } } });
+        let services = self.api(Kind::Service);
+        let patch = Patch::Merge(&note);
+        services
+            .patch("demo-query", &PatchParams::default(), &patch)
+            .await
+            .expect("annotated");
     }
 
     /// Waits until exactly the objects of `render` exist.

@@ -15,11 +15,7 @@ fn programs() -> Option<PathBuf> {
     match cluster::build("prometheus") {
         Ok(folder) => Some(folder),
         Err(error) => {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "{error:#}"
-            );
-            eprintln!("skipped: no Prometheus on this machine: {error:#}");
+            super::fixture::skip("no Prometheus on this machine", &error);
             None
         }
     }
@@ -74,7 +70,7 @@ fn promtool_takes_every_rendered_configuration() {
 }
 
 #[test]
-fn prometheus_knows_every_flag_it_is_given() {
+fn prometheus_knows_every_flag_it_is_given_or_may_be_given() {
     let Some(programs) = programs() else { return };
     let output = Command::new(programs.join("prometheus"))
         .arg("--help-long")
@@ -107,12 +103,17 @@ fn prometheus_knows_every_flag_it_is_given() {
             if container["name"] != "prometheus" {
                 continue;
             }
-            for arg in container["args"].as_array().into_iter().flatten() {
-                let flag = args::flag_name(arg.as_str().expect("text")).trim_start_matches("--");
-                assert!(knows(flag), "{}: --{flag}", path.display());
-                checked += 1;
-            }
+            let args = container["args"].as_array().into_iter().flatten();
+            // It parses all flags, those its help hides included, and only then says its version.
+            let output = Command::new(programs.join("prometheus"))
+                .args(args.filter_map(Value::as_str))
+                .arg("--version")
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{}: {text}", path.display());
+            checked += 1;
         }
     }
-    assert!(checked > 20, "only {checked} flags");
+    assert!(checked >= 4, "only {checked} sets of flags");
 }

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use ::operator::controller::build::Kind;
 use axum::routing::get;
 use axum::{Json, Router};
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -126,27 +125,6 @@ async fn a_stack_is_ready_when_its_pods_are_and_every_replica_runs_its_configura
             .all(|one| one.type_ != "Reconciling" && one.type_ != "Stalled")
     );
 
-    // At rest nothing is written, however often it is looked at.
-    let (passes, writes) = (operator.metrics.passes(), operator.metrics.writes());
-    let note = json!({ "metadata": { "annotations": { "example.com/note": "theirs" } } });
-    scene
-        .api(Kind::StatefulSet)
-        .patch(
-            "demo-prometheus",
-            &PatchParams::default(),
-            &Patch::Merge(&note),
-        )
-        .await
-        .expect("annotated");
-    until("the event was looked at", async || {
-        operator.metrics.passes() > passes
-    })
-    .await;
-    assert_eq!(
-        operator.metrics.writes(),
-        writes,
-        "{}",
-        operator.metrics.encode()
-    );
+    scene.assert_at_rest(&operator).await;
     operator.stop().await.expect("ends well");
 }

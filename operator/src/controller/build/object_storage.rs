@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use crds::workload::PodOptions;
 use serde_json::{Value, json};
 
 use super::services::S3_PORT;
@@ -20,6 +21,8 @@ const EMBEDDED_KEY: &str = "thanos.yaml";
 const BUCKET: &str = "hindsight";
 const REGION: &str = "us-east-1";
 const CLAIM: &str = "data";
+/// Annotation of the server's pod with the access key it was started with.
+const ACCESS_KEY_ANNOTATION: &str = "hindsight.dev/access-key";
 const GRACE_PERIOD_SECONDS: i64 = 30;
 
 /// The flag that names the configuration's file. It is a file, so that a change is read without a
@@ -83,7 +86,7 @@ pub(super) fn objects(stack: &Stack, storage: &ObjectStorage, minted: &Minted) -
         size: size.clone(),
         storage_class: storage_class.clone(),
     };
-    vec![secret(stack, minted), stateful_set(stack, &volume)]
+    vec![secret(stack, minted), stateful_set(stack, &volume, minted)]
 }
 
 fn secret(stack: &Stack, minted: &Minted) -> Object {
@@ -118,7 +121,7 @@ fn secret(stack: &Stack, minted: &Minted) -> Object {
     )
 }
 
-fn stateful_set(stack: &Stack, volume: &Volume) -> Object {
+fn stateful_set(stack: &Stack, volume: &Volume, minted: &Minted) -> Object {
     let names = &stack.names;
     let component = Component::ObjectStorage;
     let name = names.of(component);
@@ -169,11 +172,19 @@ fn stateful_set(stack: &Stack, volume: &Volume) -> Object {
     // A folder of the volume: a file system's own folders in its root would look like buckets.
     container["volumeMounts"] =
         json!([{ "name": CLAIM, "mountPath": "/data", "subPath": "buckets" }]);
+    // The server reads its keys once: new ones need a new pod. The access key is no secret.
+    let options = PodOptions {
+        pod_annotations: BTreeMap::from([(
+            ACCESS_KEY_ANNOTATION.to_owned(),
+            minted.object_storage.access_key.clone(),
+        )]),
+        ..PodOptions::default()
+    };
     let template = pod::template(
         stack,
         pod::Pod {
             component,
-            options: &crds::workload::PodOptions::default(),
+            options: &options,
             labels: BTreeMap::new(),
             service_account: None,
             mounts_token: false,

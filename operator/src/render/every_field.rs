@@ -1,0 +1,214 @@
+//! No field without effect: each leaf of the spec, changed alone, changes what is rendered.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Fields whose effect is not on objects, with the reason.
+const WITHOUT_OBJECTS: [(&str, &str); 1] = [(
+    "spec.paused",
+    "decides whether anything is applied; the operator's tests show it",
+)];
+
+/// A new value for every leaf, by the end of its path; the longest end wins.
+fn new_values() -> Vec<(&'static str, Value)> {
+    vec![
+        ("externalLabels", json!({ "cluster": "other" })),
+        ("prometheusLabelName", json!("stack")),
+        ("replicaLabelName", json!("copy")),
+        ("secretRef.name", json!("second")),
+        ("secretRef.key", json!("other.yaml")),
+        ("size", json!("7Gi")),
+        ("storageClassName", json!("slow")),
+        ("ephemeral", json!(true)),
+        ("replicas", json!(5)),
+        ("version", json!("v3.14.0")),
+        ("image", json!("quay.io/prometheus/prometheus:v3.15.1")),
+        ("retention", json!("3d")),
+        ("retentionSize", json!("9GB")),
+        ("scrapeInterval", json!("7s")),
+        ("kubelet", json!(false)),
+        ("cadvisor", json!(false)),
+        ("apiserver", json!(false)),
+        ("pods", json!(false)),
+        ("services", json!(false)),
+        ("additionalScrapeConfigs.name", json!("second")),
+        ("additionalScrapeConfigs.key", json!("other-jobs.yaml")),
+        ("ruleConfigMaps", json!(["other"])),
+        ("url", json!("https://other.example.com")),
+        ("remoteWrite[].name", json!("other")),
+        ("remoteTimeout", json!("9s")),
+        ("type", json!("Token")),
+        ("username.name", json!("second")),
+        ("username.key", json!("other")),
+        ("password.name", json!("second")),
+        ("password.key", json!("other")),
+        ("credentials.name", json!("second")),
+        ("credentials.key", json!("other")),
+        ("requests", json!({ "cpu": "3m" })),
+        ("limits", json!({ "memory": "3Gi" })),
+        ("nodeSelector", json!({ "disk": "ssd" })),
+        ("tolerations", json!([{ "key": "a", "operator": "Exists" }])),
+        ("affinity", json!({ "podAffinity": {} })),
+        (
+            "topologySpreadConstraints",
+            json!([{ "maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" }]),
+        ),
+        ("priorityClassName", json!("high")),
+        ("podLabels", json!({ "team": "sre" })),
+        ("podAnnotations", json!({ "a": "b" })),
+        ("serviceAccountAnnotations", json!({ "a": "b" })),
+        ("logLevel", json!("debug")),
+        ("logFormat", json!("json")),
+        ("prometheus.extraArgs", json!(["--query.timeout=9s"])),
+        ("sidecar.extraArgs", json!(["--hash-func=SHA256"])),
+        ("query.extraArgs", json!(["--query.timeout=9s"])),
+        ("store.extraArgs", json!(["--chunk-pool-size=1GB"])),
+        ("blockDuration", json!("4m")),
+        ("hindsight", json!("ghcr.io/hindsight-dev/hindsight:9.9.9")),
+        ("versitygw", json!("ghcr.io/versity/versitygw:v9.9.9")),
+        ("pullPolicy", json!("Always")),
+        ("pullSecrets", json!(["registry"])),
+        ("statefulSet", json!("renamed")),
+        ("claimTemplate", json!("renamed")),
+        ("dataSubPath", json!("renamed")),
+        ("selectorLabels", json!({ "app": "renamed" })),
+        ("services.prometheus", json!("renamed")),
+        ("services.storeApi", json!("renamed")),
+        ("services.query", json!("renamed")),
+        ("httpProxy", json!("http://proxy.example.com")),
+        ("httpsProxy", json!("http://other.example.com")),
+        ("noProxy", json!([".example.net"])),
+        ("paused", json!(true)),
+    ]
+}
+
+/// Stacks that differ in what excludes each other.
+fn base(path: &str) -> Value {
+    let key = |key: &str| json!({ "name": "first", "key": key });
+    let storage = if path.contains("embedded") || path.ends_with("versitygw") {
+        json!({ "embedded": {} })
+    } else {
+        json!({ "secretRef": { "name": "first" } })
+    };
+    let login = if path.contains("authorization") {
+        json!({ "url": "https://a", "authorization": { "credentials": key("token") } })
+    } else {
+        json!({ "url": "https://a", "basicAuth": { "username": key("user"), "password": key("token") } })
+    };
+    json!({
+        "apiVersion": "hindsight.dev/v1alpha1",
+        "kind": "MonitoringStack",
+        "metadata": { "name": "demo", "namespace": "ns" },
+        "spec": {
+            "externalLabels": { "cluster": "c" },
+            "objectStorage": storage,
+            "prometheus": {
+                "additionalScrapeConfigs": key("jobs.yaml"),
+                "remoteWrite": [login],
+            },
+            "proxy": { "httpsProxy": "http://proxy.example.com" },
+        },
+    })
+}
+
+/// Two Secrets of which every key has another value in each.
+fn secrets() -> String {
+    let mut text = String::new();
+    for name in ["first", "second"] {
+        let bucket = |bucket: &str| {
+            format!("type: S3\nconfig:\n  bucket: {name}-{bucket}\n  endpoint: s3.example.com\n")
+        };
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": name, "namespace": "ns" },
+            "stringData": {
+                "thanos.yaml": bucket("a"),
+                "other.yaml": bucket("b"),
+                "jobs.yaml": format!("- job_name: {name}-a\n"),
+                "other-jobs.yaml": format!("- job_name: {name}-b\n"),
+                "user": format!("{name}-user"),
+                "token": format!("{name}-token"),
+                "other": format!("{name}-other"),
+            },
+        });
+        text.push_str("---\n");
+        text.push_str(&crate::yaml::document(&secret));
+    }
+    text
+}
+
+fn rendered(resource: &Value) -> String {
+    let input = format!("{}---\n{}", secrets(), crate::yaml::document(resource));
+    let settings = Settings {
+        cluster_stacks: ["ns".to_owned()].into(),
+        ..Settings::default()
+    };
+    render(&input, &settings).unwrap_or_else(|error| panic!("{error}\n{resource:#}"))
+}
+
+/// Paths of all leaves of ours: Kubernetes' own types and free maps are one leaf each.
+fn leaves(schema: &Value, path: &str, found: &mut Vec<String>) {
+    const CORE_TYPES: [&str; 3] = ["affinity", "tolerations", "topologySpreadConstraints"];
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let items = schema
+        .get("items")
+        .filter(|items| items.get("properties").is_some());
+    if CORE_TYPES.contains(&name) {
+        found.push(path.to_owned());
+    } else if let Some(items) = items {
+        leaves(items, &format!("{path}[]"), found);
+    } else if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        for (name, field) in properties {
+            leaves(field, &format!("{path}.{name}"), found);
+        }
+    } else {
+        found.push(path.to_owned());
+    }
+}
+
+#[test]
+fn each_leaf_changed_alone_changes_what_is_rendered() {
+    let definition = crds::document::monitoring_stack().expect("definition");
+    let definition = serde_json::to_value(definition).expect("JSON");
+    let schema = definition
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .expect("schema");
+    let mut paths = Vec::new();
+    leaves(schema, "spec", &mut paths);
+    assert!(paths.len() > 80, "only {} leaves", paths.len());
+    let values = new_values();
+    for path in paths {
+        if WITHOUT_OBJECTS.iter().any(|(known, _)| *known == path) {
+            continue;
+        }
+        let value = values
+            .iter()
+            .filter(|(end, _)| path.ends_with(&format!(".{end}")))
+            .max_by_key(|(end, _)| end.len())
+            .map(|(_, value)| value)
+            .unwrap_or_else(|| {
+                panic!("{path}: add a new value, or the reason why it has no effect")
+            });
+        let before = base(&path);
+        let mut after = before.clone();
+        let mut at = &mut after;
+        for part in path.split('.') {
+            let (name, is_list) = match part.strip_suffix("[]") {
+                Some(name) => (name, true),
+                None => (part, false),
+            };
+            at = &mut at[name];
+            if is_list {
+                at = &mut at[0];
+            }
+        }
+        *at = value.clone();
+        assert_ne!(
+            rendered(&before),
+            rendered(&after),
+            "{path} = {value} has no effect"
+        );
+    }
+}
