@@ -82,7 +82,7 @@ where
             let subcommand = command.find_subcommand(name);
             let arguments: Vec<&Arg> =
                 subcommand.map(|found| found.get_arguments().collect()).unwrap_or_default();
-            (flags(&arguments, matches), ignored::warnings(&arguments, matches))
+            (flags(&arguments, matches), ignored::warnings(name, matches))
         }
         None => Default::default(),
     };

@@ -16,10 +16,10 @@ use runtime::units::HumanDuration;
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
     /// Log filtering level: debug, info, warn or error.
-    #[arg(long = "log.level", default_value = "info")]
+    #[arg(id = "log.level", long = "log.level", default_value = "info")]
     pub level: Level,
     /// Log format: logfmt or json.
-    #[arg(long = "log.format", default_value = "logfmt")]
+    #[arg(id = "log.format", long = "log.format", default_value = "logfmt")]
     pub format: Format,
 }
 
@@ -27,13 +27,13 @@ pub struct LogArgs {
 #[derive(Debug, Clone, Args)]
 pub struct HttpArgs {
     /// Listen host:port for HTTP endpoints.
-    #[arg(long = "http-address", default_value = "0.0.0.0:10902", value_name = "HOST:PORT")]
+    #[arg(id = "http-address", long = "http-address", default_value = "0.0.0.0:10902", value_name = "HOST:PORT")]
     pub address: String,
     /// Time to wait after an interrupt received for the HTTP server.
-    #[arg(long = "http-grace-period", default_value = "2m")]
+    #[arg(id = "http-grace-period", long = "http-grace-period", default_value = "2m")]
     pub grace_period: HumanDuration,
     /// File with TLS and basic authentication for all HTTP endpoints, in exporter-toolkit's format.
-    #[arg(long = "http.config", default_value = "", value_name = "PATH")]
+    #[arg(id = "http.config", long = "http.config", default_value = "", value_name = "PATH")]
     pub web_config: String,
 }
 
@@ -52,25 +52,25 @@ impl HttpArgs {
 #[derive(Debug, Clone, Args)]
 pub struct GrpcArgs {
     /// Listen host:port for gRPC endpoints.
-    #[arg(long = "grpc-address", default_value = "0.0.0.0:10901", value_name = "HOST:PORT")]
+    #[arg(id = "grpc-address", long = "grpc-address", default_value = "0.0.0.0:10901", value_name = "HOST:PORT")]
     pub address: String,
     /// TLS certificate of the gRPC server, leave blank to disable TLS.
-    #[arg(long = "grpc-server-tls-cert", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-server-tls-cert", long = "grpc-server-tls-cert", default_value = "", value_name = "PATH")]
     pub cert: String,
     /// TLS key of the gRPC server, leave blank to disable TLS.
-    #[arg(long = "grpc-server-tls-key", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-server-tls-key", long = "grpc-server-tls-key", default_value = "", value_name = "PATH")]
     pub key: String,
     /// TLS CA to verify clients against; where given, clients have to show a certificate.
-    #[arg(long = "grpc-server-tls-client-ca", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-server-tls-client-ca", long = "grpc-server-tls-client-ca", default_value = "", value_name = "PATH")]
     pub client_ca: String,
     /// Oldest TLS version the gRPC server speaks: 1.2 or 1.3.
-    #[arg(long = "grpc-server-tls-min-version", default_value = "1.3", value_name = "VERSION")]
+    #[arg(id = "grpc-server-tls-min-version", long = "grpc-server-tls-min-version", default_value = "1.3", value_name = "VERSION")]
     pub min_version: String,
     /// Age at which clients are made to connect anew, so that they see new replicas.
-    #[arg(long = "grpc-server-max-connection-age", default_value = "60m")]
+    #[arg(id = "grpc-server-max-connection-age", long = "grpc-server-max-connection-age", default_value = "60m")]
     pub max_connection_age: HumanDuration,
     /// Time to wait after an interrupt received for the gRPC server.
-    #[arg(long = "grpc-grace-period", default_value = "2m")]
+    #[arg(id = "grpc-grace-period", long = "grpc-grace-period", default_value = "2m")]
     pub grace_period: HumanDuration,
 }
 
@@ -96,25 +96,25 @@ impl GrpcArgs {
 #[derive(Debug, Clone, Args)]
 pub struct GrpcClientArgs {
     /// Use TLS when talking to the endpoints.
-    #[arg(long = "grpc-client-tls-secure", action = ArgAction::Set, default_value_t = false)]
+    #[arg(id = "grpc-client-tls-secure", long = "grpc-client-tls-secure", action = ArgAction::Set, default_value_t = false)]
     pub secure: bool,
     /// Accept any certificate of an endpoint.
-    #[arg(long = "grpc-client-tls-skip-verify", action = ArgAction::Set, default_value_t = false)]
+    #[arg(id = "grpc-client-tls-skip-verify", long = "grpc-client-tls-skip-verify", action = ArgAction::Set, default_value_t = false)]
     pub skip_verify: bool,
     /// TLS certificate to show to endpoints.
-    #[arg(long = "grpc-client-tls-cert", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-client-tls-cert", long = "grpc-client-tls-cert", default_value = "", value_name = "PATH")]
     pub cert: String,
     /// TLS key of that certificate.
-    #[arg(long = "grpc-client-tls-key", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-client-tls-key", long = "grpc-client-tls-key", default_value = "", value_name = "PATH")]
     pub key: String,
     /// TLS CA to verify endpoints against.
-    #[arg(long = "grpc-client-tls-ca", default_value = "", value_name = "PATH")]
+    #[arg(id = "grpc-client-tls-ca", long = "grpc-client-tls-ca", default_value = "", value_name = "PATH")]
     pub ca: String,
     /// Oldest TLS version spoken with endpoints: 1.2 or 1.3.
-    #[arg(long = "grpc-client-tls-min-version", default_value = "1.3", value_name = "VERSION")]
+    #[arg(id = "grpc-client-tls-min-version", long = "grpc-client-tls-min-version", default_value = "1.3", value_name = "VERSION")]
     pub min_version: String,
     /// Name to verify in the endpoints' certificates.
-    #[arg(long = "grpc-client-server-name", default_value = "", value_name = "NAME")]
+    #[arg(id = "grpc-client-server-name", long = "grpc-client-server-name", default_value = "", value_name = "NAME")]
     pub server_name: String,
 }
 
@@ -138,10 +138,10 @@ impl GrpcClientArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ObjstoreArgs {
     /// Path to the YAML file with the object store's configuration.
-    #[arg(long = "objstore.config-file", value_name = "PATH")]
+    #[arg(id = "objstore.config-file", long = "objstore.config-file", value_name = "PATH")]
     pub config_file: Option<PathBuf>,
     /// The object store's configuration itself; excludes the file.
-    #[arg(long = "objstore.config", value_name = "CONTENT")]
+    #[arg(id = "objstore.config", long = "objstore.config", value_name = "CONTENT")]
     pub config: Option<String>,
 }
 
@@ -159,10 +159,10 @@ impl ObjstoreArgs {
 #[derive(Debug, Clone, Args)]
 pub struct SeriesLimitArgs {
     /// Series a single Series call may return; 0 is no limit.
-    #[arg(long = "store.limits.request-series", default_value_t = 0, value_name = "COUNT")]
+    #[arg(id = "store.limits.request-series", long = "store.limits.request-series", default_value_t = 0, value_name = "COUNT")]
     pub series: u64,
     /// Samples a single Series call may return, counted as 120 a chunk; 0 is no limit.
-    #[arg(long = "store.limits.request-samples", default_value_t = 0, value_name = "COUNT")]
+    #[arg(id = "store.limits.request-samples", long = "store.limits.request-samples", default_value_t = 0, value_name = "COUNT")]
     pub samples: u64,
 }
 

@@ -75,14 +75,10 @@ fn names(subcommand: &str) -> Vec<&'static str> {
     own.iter().flat_map(|names| names.iter().copied()).collect()
 }
 
-/// Adds the flags to a subcommand, except those that it has itself.
+/// Adds the flags to a subcommand.
 pub(super) fn add(command: clap::Command, subcommand: &str) -> clap::Command {
-    let known: Vec<String> =
-        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
-    let missing =
-        names(subcommand).into_iter().filter(|name| !known.iter().any(|known| known == name));
-    command.args(missing.map(|name| {
-        let arg = Arg::new(format!("{PREFIX}{name}")).long(name).hide(true);
+    command.args(names(subcommand).into_iter().map(|name| {
+        let arg = Arg::new(name).long(name).hide(true);
         if SWITCHES.contains(&name) {
             arg.action(ArgAction::Set).value_parser(clap::value_parser!(bool))
         } else {
@@ -92,16 +88,9 @@ pub(super) fn add(command: clap::Command, subcommand: &str) -> clap::Command {
 }
 
 /// Says of each that was given that it does nothing.
-pub(super) fn warnings(arguments: &[&Arg], matches: &ArgMatches) -> Vec<String> {
-    let given = arguments.iter().filter(|arg| {
-        let id = arg.get_id().as_str();
-        id.starts_with(PREFIX) && is_given(matches, id)
-    });
+pub(super) fn warnings(subcommand: &str, matches: &ArgMatches) -> Vec<String> {
+    let given = names(subcommand).into_iter().filter(|name| is_given(matches, name));
     given
-        .filter_map(|arg| arg.get_long())
         .map(|name| format!("flag --{name} is accepted for compatibility and has no effect"))
         .collect()
 }
-
-const PREFIX: &str = "ignored:";
-

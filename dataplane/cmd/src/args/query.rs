@@ -44,131 +44,131 @@ pub struct QuerySettings {
     pub client: GrpcClientArgs,
 
     /// Address of a store: host:port, dns+host:port, dnssrv+name or dnssrvnoa+name (repeated).
-    #[arg(long = "endpoint", value_name = "ADDRESS")]
+    #[arg(id = "endpoint", long = "endpoint", value_name = "ADDRESS")]
     pub endpoint: Vec<String>,
     /// Address of a store that is always asked, whether or not it answered lately (repeated).
-    #[arg(long = "endpoint-strict", value_name = "HOST:PORT")]
+    #[arg(id = "endpoint-strict", long = "endpoint-strict", value_name = "HOST:PORT")]
     pub endpoint_strict: Vec<String>,
     /// Address of a group of equal stores (repeated).
-    #[arg(long = "endpoint-group", value_name = "ADDRESS")]
+    #[arg(id = "endpoint-group", long = "endpoint-group", value_name = "ADDRESS")]
     pub endpoint_group: Vec<String>,
     /// Address of a group of equal stores that is always asked (repeated).
-    #[arg(long = "endpoint-group-strict", value_name = "HOST:PORT")]
+    #[arg(id = "endpoint-group-strict", long = "endpoint-group-strict", value_name = "HOST:PORT")]
     pub endpoint_group_strict: Vec<String>,
     /// Deprecated spelling of --endpoint (repeated).
-    #[arg(long = "store", value_name = "ADDRESS", hide = true)]
-    pub store: Vec<String>,
+    #[arg(id = "store", long = "store", value_name = "ADDRESS", hide = true)]
+    pub store_alias: Vec<String>,
     /// Path to the YAML file that lists endpoints.
-    #[arg(long = "endpoint.sd-config-file", value_name = "PATH")]
+    #[arg(id = "endpoint.sd-config-file", long = "endpoint.sd-config-file", value_name = "PATH")]
     pub sd_config_file: Option<PathBuf>,
     /// The list of endpoints itself as YAML; excludes the file.
-    #[arg(long = "endpoint.sd-config", value_name = "CONTENT")]
+    #[arg(id = "endpoint.sd-config", long = "endpoint.sd-config", value_name = "CONTENT")]
     pub sd_config: Option<String>,
     /// How often the file with endpoints is read again.
-    #[arg(long = "endpoint.sd-config-reload-interval", default_value = "5m")]
+    #[arg(id = "endpoint.sd-config-reload-interval", long = "endpoint.sd-config-reload-interval", default_value = "5m")]
     pub sd_config_reload_interval: HumanDuration,
     /// File with endpoints in Prometheus' file discovery format; may hold * (repeated).
-    #[arg(long = "store.sd-files", value_name = "PATH")]
+    #[arg(id = "store.sd-files", long = "store.sd-files", value_name = "PATH")]
     pub sd_files: Vec<PathBuf>,
     /// How often those files are read again.
-    #[arg(long = "store.sd-interval", default_value = "5m")]
+    #[arg(id = "store.sd-interval", long = "store.sd-interval", default_value = "5m")]
     pub sd_interval: HumanDuration,
     /// How often names of endpoints are looked up again.
-    #[arg(long = "store.sd-dns-interval", default_value = "30s")]
+    #[arg(id = "store.sd-dns-interval", long = "store.sd-dns-interval", default_value = "30s")]
     pub sd_dns_interval: HumanDuration,
     /// An endpoint that has not answered for so long is forgotten.
-    #[arg(long = "store.unhealthy-timeout", default_value = "5m")]
+    #[arg(id = "store.unhealthy-timeout", long = "store.unhealthy-timeout", default_value = "5m")]
     pub unhealthy_timeout: HumanDuration,
     /// A store that sends nothing for so long is left out of the answer; 0ms waits for ever.
-    #[arg(long = "store.response-timeout", default_value = "0ms")]
+    #[arg(id = "store.response-timeout", long = "store.response-timeout", default_value = "0ms")]
     pub response_timeout: HumanDuration,
     /// How long an endpoint may take to say what it is.
-    #[arg(long = "endpoint.info-timeout", default_value = "5s", hide = true)]
+    #[arg(id = "endpoint.info-timeout", long = "endpoint.info-timeout", default_value = "5s", hide = true)]
     pub info_timeout: HumanDuration,
 
     /// Longest time a query may take.
-    #[arg(long = "query.timeout", default_value = "2m")]
+    #[arg(id = "query.timeout", long = "query.timeout", default_value = "2m")]
     pub timeout: HumanDuration,
     /// Queries evaluated at once; further ones wait.
-    #[arg(long = "query.max-concurrent", default_value_t = 20, value_name = "COUNT")]
+    #[arg(id = "query.max-concurrent", long = "query.max-concurrent", default_value_t = 20, value_name = "COUNT")]
     pub max_concurrent: usize,
     /// How far an instant selector looks back; 5m if not given.
-    #[arg(long = "query.lookback-delta")]
+    #[arg(id = "query.lookback-delta", long = "query.lookback-delta")]
     pub lookback_delta: Option<HumanDuration>,
     /// Look back further where downsampled data is allowed.
-    #[arg(long = "query.dynamic-lookback-delta", action = ArgAction::Set, default_value_t = true, hide = true)]
+    #[arg(id = "query.dynamic-lookback-delta", long = "query.dynamic-lookback-delta", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub dynamic_lookback_delta: bool,
     /// Step of subqueries that name none.
-    #[arg(long = "query.default-evaluation-interval", default_value = "1m")]
+    #[arg(id = "query.default-evaluation-interval", long = "query.default-evaluation-interval", default_value = "1m")]
     pub default_evaluation_interval: HumanDuration,
     /// Smallest step of range queries that name none.
-    #[arg(long = "query.default-step", default_value = "1s")]
+    #[arg(id = "query.default-step", long = "query.default-step", default_value = "1s")]
     pub default_step: HumanDuration,
     /// Allow downsampled data of a fifth of the step where a request does not say.
-    #[arg(long = "query.auto-downsampling", action = ArgAction::Set, default_value_t = false)]
+    #[arg(id = "query.auto-downsampling", long = "query.auto-downsampling", action = ArgAction::Set, default_value_t = false)]
     pub auto_downsampling: bool,
     /// What max_source_resolution=auto means to an instant query.
-    #[arg(long = "query.instant.default.max_source_resolution", default_value = "0s", hide = true)]
+    #[arg(id = "query.instant.default.max_source_resolution", long = "query.instant.default.max_source_resolution", default_value = "0s", hide = true)]
     pub instant_max_resolution: HumanDuration,
     /// How far back label and series calls look that give no start; 0s is all of time.
-    #[arg(long = "query.metadata.default-time-range", default_value = "0s")]
+    #[arg(id = "query.metadata.default-time-range", long = "query.metadata.default-time-range", default_value = "0s")]
     pub metadata_range: HumanDuration,
     /// Bytes that one query may hold; beyond, it fails and says which selector was too large.
-    #[arg(long = "query.memory-limit", default_value = "2GiB", value_name = "BYTES")]
+    #[arg(id = "query.memory-limit", long = "query.memory-limit", default_value = "2GiB", value_name = "BYTES")]
     pub memory_limit: ByteSize,
     /// Threads that evaluate one query; 0 is one a core.
-    #[arg(long = "query.threads", default_value_t = 0, value_name = "COUNT")]
+    #[arg(id = "query.threads", long = "query.threads", default_value_t = 0, value_name = "COUNT")]
     pub threads: usize,
     /// Engine to use. There is one; both of Thanos' names mean it.
-    #[arg(long = "query.promql-engine", default_value = "prometheus", hide = true)]
+    #[arg(id = "query.promql-engine", long = "query.promql-engine", default_value = "prometheus", hide = true)]
     pub promql_engine: String,
     /// Where queries are evaluated; only local is known.
-    #[arg(long = "query.mode", default_value = "local", hide = true)]
+    #[arg(id = "query.mode", long = "query.mode", default_value = "local", hide = true)]
     pub mode: String,
     /// Feature to enable, e.g. promql-experimental-functions (repeated, or a comma list).
-    #[arg(long = "enable-feature", value_delimiter = ',', value_name = "NAME")]
+    #[arg(id = "enable-feature", long = "enable-feature", value_delimiter = ',', value_name = "NAME")]
     pub enable_feature: Vec<String>,
 
     /// Label that tells replicas apart (repeated, or a comma list).
-    #[arg(long = "query.replica-label", value_delimiter = ',', value_name = "NAME")]
+    #[arg(id = "query.replica-label", long = "query.replica-label", value_delimiter = ',', value_name = "NAME")]
     pub replica_label: Vec<String>,
     /// How samples of replicas become one series: penalty or chain.
-    #[arg(long = "deduplication.func", default_value = "penalty", value_parser = dedup)]
+    #[arg(id = "deduplication.func", long = "deduplication.func", default_value = "penalty", value_parser = dedup)]
     pub dedup: Algorithm,
     /// Answer without a failed store, where a request does not say.
-    #[arg(long = "query.partial-response", action = ArgAction::Set, default_value_t = true)]
+    #[arg(id = "query.partial-response", long = "query.partial-response", action = ArgAction::Set, default_value_t = true)]
     pub partial_response: bool,
     /// The same for rules.
-    #[arg(long = "rule.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
+    #[arg(id = "rule.partial-response", long = "rule.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub rule_partial_response: bool,
     /// The same for targets.
-    #[arg(long = "target.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
+    #[arg(id = "target.partial-response", long = "target.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub target_partial_response: bool,
     /// The same for metric metadata.
-    #[arg(long = "metric-metadata.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
+    #[arg(id = "metric-metadata.partial-response", long = "metric-metadata.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub metadata_partial_response: bool,
     /// The same for exemplars.
-    #[arg(long = "exemplar.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
+    #[arg(id = "exemplar.partial-response", long = "exemplar.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub exemplar_partial_response: bool,
     /// Label advertised by Info, as name="value" (repeated).
-    #[arg(long = "selector-label", value_name = "NAME=VALUE")]
+    #[arg(id = "selector-label", long = "selector-label", value_name = "NAME=VALUE")]
     pub selector_label: Vec<String>,
 
     /// HTTP header that names the tenant.
-    #[arg(long = "query.tenant-header", default_value = "THANOS-TENANT", value_name = "NAME")]
+    #[arg(id = "query.tenant-header", long = "query.tenant-header", default_value = "THANOS-TENANT", value_name = "NAME")]
     pub tenant_header: String,
     /// Tenant of requests that name none.
-    #[arg(long = "query.default-tenant-id", default_value = "default-tenant", value_name = "NAME")]
+    #[arg(id = "query.default-tenant-id", long = "query.default-tenant-id", default_value = "default-tenant", value_name = "NAME")]
     pub default_tenant: String,
 
     /// Prefix under which the page and the API are served.
-    #[arg(long = "web.route-prefix", default_value = "")]
+    #[arg(id = "web.route-prefix", long = "web.route-prefix", default_value = "")]
     pub route_prefix: String,
     /// Prefix under which a proxy offers them; used as route prefix where that is not given.
-    #[arg(long = "web.external-prefix", default_value = "")]
+    #[arg(id = "web.external-prefix", long = "web.external-prefix", default_value = "")]
     pub external_prefix: String,
     /// Refuse calls of pages from other origins.
-    #[arg(long = "web.disable-cors", action = ArgAction::Set, default_value_t = false)]
+    #[arg(id = "web.disable-cors", long = "web.disable-cors", action = ArgAction::Set, default_value_t = false)]
     pub disable_cors: bool,
 }
 
@@ -269,7 +269,7 @@ impl QuerySettings {
         let relaxed = [
             ("endpoint", &self.endpoint),
             ("endpoint-group", &self.endpoint_group),
-            ("store", &self.store),
+            ("store", &self.store_alias),
         ];
         let strict = [
             ("endpoint-strict", &self.endpoint_strict),

@@ -28,60 +28,60 @@ pub struct SidecarArgs {
     pub limits: SeriesLimitArgs,
 
     /// Address of the Prometheus beside it.
-    #[arg(long = "prometheus.url", default_value = "http://localhost:9090", value_name = "URL")]
+    #[arg(id = "prometheus.url", long = "prometheus.url", default_value = "http://localhost:9090", value_name = "URL")]
     pub prometheus_url: String,
     /// How often Prometheus' external labels are read.
-    #[arg(long = "prometheus.get_config_interval", default_value = "30s")]
+    #[arg(id = "prometheus.get_config_interval", long = "prometheus.get_config_interval", default_value = "30s")]
     pub get_config_interval: HumanDuration,
     /// How long Prometheus may take to tell them.
-    #[arg(long = "prometheus.get_config_timeout", default_value = "30s")]
+    #[arg(id = "prometheus.get_config_timeout", long = "prometheus.get_config_timeout", default_value = "30s")]
     pub get_config_timeout: HumanDuration,
     /// Prometheus' data folder, from which blocks are uploaded.
-    #[arg(long = "tsdb.path", default_value = "./data", value_name = "PATH")]
+    #[arg(id = "tsdb.path", long = "tsdb.path", default_value = "./data", value_name = "PATH")]
     pub tsdb_path: PathBuf,
     /// Data before this time is not offered: RFC 3339 or relative to now, e.g. -2d.
-    #[arg(long = "min-time", default_value = "0000-01-01T00:00:00Z", allow_hyphen_values = true)]
+    #[arg(id = "min-time", long = "min-time", default_value = "0000-01-01T00:00:00Z", allow_hyphen_values = true)]
     pub min_time: String,
 
     /// Template of Prometheus' configuration; $(VAR) in it is replaced from the environment.
-    #[arg(long = "reloader.config-file", default_value = "", value_name = "PATH")]
+    #[arg(id = "reloader.config-file", long = "reloader.config-file", default_value = "", value_name = "PATH")]
     pub config_file: String,
     /// Where the configuration is written for Prometheus.
-    #[arg(long = "reloader.config-envsubst-file", default_value = "", value_name = "PATH")]
+    #[arg(id = "reloader.config-envsubst-file", long = "reloader.config-envsubst-file", default_value = "", value_name = "PATH")]
     pub config_envsubst_file: String,
     /// Folder with rules; a change in it reloads Prometheus (repeated).
-    #[arg(long = "reloader.rule-dir", value_name = "PATH")]
+    #[arg(id = "reloader.rule-dir", long = "reloader.rule-dir", value_name = "PATH")]
     pub rule_dir: Vec<PathBuf>,
     /// How often everything is compared even without a notice of change.
-    #[arg(long = "reloader.watch-interval", default_value = "3m")]
+    #[arg(id = "reloader.watch-interval", long = "reloader.watch-interval", default_value = "3m")]
     pub watch_interval: HumanDuration,
     /// How long after a failed reload it is tried again.
-    #[arg(long = "reloader.retry-interval", default_value = "5s")]
+    #[arg(id = "reloader.retry-interval", long = "reloader.retry-interval", default_value = "5s")]
     pub retry_interval: HumanDuration,
     /// How Prometheus is told: http.
-    #[arg(long = "reloader.method", default_value = "http", hide = true)]
+    #[arg(id = "reloader.method", long = "reloader.method", default_value = "http", hide = true)]
     pub reload_method: String,
 
     /// Also upload blocks that Prometheus compacted itself.
-    #[arg(long = "shipper.upload-compacted", action = ArgAction::Set, default_value_t = false)]
+    #[arg(id = "shipper.upload-compacted", long = "shipper.upload-compacted", action = ArgAction::Set, default_value_t = false)]
     pub upload_compacted: bool,
     /// Files of a block uploaded at once; 0 is one.
-    #[arg(long = "shipper.upload-concurrency", default_value_t = 0, value_name = "COUNT")]
+    #[arg(id = "shipper.upload-concurrency", long = "shipper.upload-concurrency", default_value_t = 0, value_name = "COUNT")]
     pub upload_concurrency: usize,
     /// File in the data folder that remembers what was uploaded.
-    #[arg(long = "shipper.meta-file-name", default_value = "thanos.shipper.json", value_name = "NAME")]
+    #[arg(id = "shipper.meta-file-name", long = "shipper.meta-file-name", default_value = "thanos.shipper.json", value_name = "NAME")]
     pub meta_file_name: String,
     /// Put file hashes into meta.json: SHA256 or nothing.
-    #[arg(long = "hash-func", default_value = "", value_name = "NAME")]
+    #[arg(id = "hash-func", long = "hash-func", default_value = "", value_name = "NAME")]
     pub hash_func: String,
     /// Upload even where Prometheus compacts blocks on its own.
-    #[arg(long = "shipper.ignore-unequal-block-size", action = ArgAction::Set, default_value_t = false, hide = true)]
+    #[arg(id = "shipper.ignore-unequal-block-size", long = "shipper.ignore-unequal-block-size", action = ArgAction::Set, default_value_t = false, hide = true)]
     pub ignore_unequal_block_size: bool,
     /// Go on with later blocks after one failed.
-    #[arg(long = "shipper.allow-out-of-order-uploads", action = ArgAction::Set, default_value_t = false, hide = true)]
+    #[arg(id = "shipper.allow-out-of-order-uploads", long = "shipper.allow-out-of-order-uploads", action = ArgAction::Set, default_value_t = false, hide = true)]
     pub allow_out_of_order: bool,
     /// Go on past blocks that cannot be read.
-    #[arg(long = "shipper.skip-corrupted-blocks", action = ArgAction::Set, default_value_t = false, hide = true)]
+    #[arg(id = "shipper.skip-corrupted-blocks", long = "shipper.skip-corrupted-blocks", action = ArgAction::Set, default_value_t = false, hide = true)]
     pub skip_corrupted: bool,
 }
 

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use super::*;
+
+fn parse_words(words: &str) -> Result<Parsed, clap::Error> {
+    parse(std::iter::once("hindsight").chain(words.split_whitespace()))
+}
+
+fn refused(words: &str) -> String {
+    parse_words(words).expect_err(words).to_string()
+}
+
+fn query(words: &str) -> anyhow::Result<::query::Config> {
+    let parsed = parse_words(words)?;
+    let Command::Query(args) = parsed.command else { anyhow::bail!("not query: {words}") };
+    args.settings.config(args.http.config(), args.grpc.config()?, &args.limits, parsed.flags)
+}
+
+#[test]
+fn the_command_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn a_querier_is_configured_as_thanos_is() {
+    let config = query(
+        "query --http-address=0.0.0.0:9090 --grpc-address :10901 --endpoint=a:1 --endpoint b:2 \
+         --endpoint-strict=c:3 --endpoint=dnssrv+_grpc._tcp.demo-storeapi.ns.svc \
+         --query.replica-label=prometheus_replica --query.replica-label=replica,rule_replica \
+         --query.timeout=5m --query.lookback-delta=10m --query.auto-downsampling \
+         --no-query.partial-response --store.response-timeout=30s --query.max-concurrent=3 \
+         --deduplication.func=chain --selector-label=cluster=\"eu\" --web.external-prefix=/thanos/ \
+         --enable-feature=promql-experimental-functions,promql-at-modifier \
+         --grpc-client-tls-secure --grpc-client-tls-ca=/ca.crt --grpc-client-server-name=stack \
+         --log.level=debug --log.format=json",
+    )
+    .expect("valid");
+    assert_eq!(config.http.address, "0.0.0.0:9090");
+    let addresses: Vec<_> = config
+        .endpoints
+        .sources
+        .fixed
+        .iter()
+        .map(|spec| (spec.address.to_string(), spec.strict))
+        .collect();
+    let expected = [
+        ("a:1", false),
+        ("b:2", false),
+        ("dnssrv+_grpc._tcp.demo-storeapi.ns.svc", false),
+        ("c:3", true),
+    ];
+    assert_eq!(addresses, expected.map(|(address, strict)| (address.to_owned(), strict)));
+    let tls = config.endpoints.sources.default_client.tls.expect("tls");
+    assert_eq!(tls.server_name.as_deref(), Some("stack"));
+    assert_eq!(config.answers.replica_labels, ["prometheus_replica", "replica", "rule_replica"]);
+    assert_eq!(config.answers.dedup, storeapi::dedup::Algorithm::Chain);
+    assert!(!config.answers.partial_response && config.answers.rules_partial_response);
+    assert_eq!(config.engine.timeout, Duration::from_secs(300));
+    assert_eq!(config.engine.lookback_delta, Some(Duration::from_secs(600)));
+    assert!(config.engine.auto_downsampling && config.engine.experimental);
+    assert_eq!(config.endpoints.response_timeout, Duration::from_secs(30));
+    assert_eq!(config.web.route_prefix, "/thanos");
+    assert_eq!(config.selector_labels.to_string(), "{cluster=\"eu\"}");
+    assert_eq!(config.flags["query.max-concurrent"], "3");
+    assert_eq!(config.flags["query.partial-response"], "false");
+    assert_eq!(config.flags["query.timeout"], "5m");
+}
+
+#[test]
+fn switches_are_written_in_every_way() {
+    for (words, expected) in [
+        ("", false),
+        ("--query.auto-downsampling", true),
+        ("--query.auto-downsampling=true", true),
+        ("--query.auto-downsampling=false", false),
+        ("--no-query.auto-downsampling", false),
+    ] {
+        let config = query(&format!("query {words}")).expect(words);
+        assert_eq!(config.engine.auto_downsampling, expected, "{words}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_refused_by_name() {
+    for (words, named) in [
+        ("query --no-such-flag", "--no-such-flag"),
+        ("query --no-such.flag=3", "--no-such.flag"),
+        ("query --query.timeout=soon", "--query.timeout"),
+        ("query --query.timeout=1m --query.timeout=2m", "--query.timeout"),
+        ("query --log.level=loud", "--log.level"),
+        ("query --deduplication.func=best", "--deduplication.func"),
+        ("query --query.enforce-tenancy", "--query.enforce-tenancy"),
+        ("store --index-cache-size=much", "--index-cache-size"),
+        ("sidecar --reloader.watch-interval=x", "--reloader.watch-interval"),
+        ("compact", "compact"),
+    ] {
+        let error = refused(words);
+        assert!(error.contains(named), "{words}: {error}");
+    }
+    for (words, named) in [
+        ("query --endpoint=http://a:1", "--endpoint"),
+        ("query --endpoint-strict=dns+a:1", "static address"),
+        ("query --endpoint.sd-config=a --endpoint.sd-config-file=b", "exclude each other"),
+        ("query --query.max-concurrent=0", "--query.max-concurrent"),
+        ("query --enable-feature=magic", "magic"),
+        ("query --query.mode=distributed", "--query.mode"),
+        ("query --grpc-server-tls-cert=a", "key"),
+        ("query --selector-label=x", "--selector-label"),
+    ] {
+        let error = query(words).map(|_| ()).expect_err(words);
+        assert!(format!("{error:#}").contains(named), "{words}: {error:#}");
+    }
+}
+
+#[test]
+fn tuning_of_what_is_not_here_is_warned_of() {
+    let parsed = parse_words(
+        "store --objstore.config=x --store.enable-index-header-lazy-reader --no-cache-index-header \
+         --tracing.config-file=/t.yaml",
+    )
+    .expect("accepted");
+    let named: Vec<_> =
+        parsed.warnings.iter().filter_map(|text| text.split_whitespace().nth(1)).collect();
+    let mut expected =
+        ["--tracing.config-file", "--cache-index-header", "--store.enable-index-header-lazy-reader"];
+    let mut named = named;
+    named.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+    assert!(parse_words("query").expect("accepted").warnings.is_empty());
+}
+
+#[test]
+fn secrets_are_not_among_the_flags_shown() {
+    let parsed = parse_words("store --objstore.config=secret_key:hunter2").expect("accepted");
+    assert_eq!(parsed.flags["objstore.config"], "<content>");
+    assert!(!format!("{:?}", parsed.flags).contains("hunter2"));
+}
+
+#[test]
+fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
+    let parsed = parse_words(
+        "store --objstore.config-file=/b.yaml --data-dir=/data --min-time=-6w --max-time=-2h \
+         --store.limits.request-series=7 --chunk-pool-size=1GB --sync-block-duration=3m",
+    )
+    .expect("valid");
+    let Command::Store(args) = parsed.command else { panic!("not store") };
+    let (http, grpc) = (args.http.config(), args.grpc.config().expect("grpc"));
+    let config = args.settings.config(http, grpc, &args.limits, 0).expect("valid");
+    assert_eq!(config.read.limits.series, 7);
+    assert_eq!(config.read.chunk_pool_bytes, 1 << 30);
+    assert_eq!(config.sync.interval, Duration::from_secs(180));
+    let window = config.sync.window.expect("window")(10_000_000_000);
+    assert_eq!(window.start, 10_000_000_000 - 6 * 7 * 86_400_000);
+    assert_eq!(window.end, 10_000_000_000 - 7_200_000);
+
+    let parsed = parse_words(
+        "sidecar --prometheus.url=http://127.0.0.1:9090 --tsdb.path=/prometheus \
+         --reloader.config-file=/etc/in.yaml --reloader.config-envsubst-file=/etc/out.yaml \
+         --reloader.rule-dir=/a --reloader.rule-dir=/b --shipper.upload-compacted \
+         --min-time=0000-01-01T00:00:00Z",
+    )
+    .expect("valid");
+    let Command::Sidecar(args) = parsed.command else { panic!("not sidecar") };
+    let config = args.config(0).expect("valid");
+    assert_eq!(config.reload.rule_dirs.len(), 2);
+    assert!(config.ship.upload_compacted);
+    assert_eq!(config.min_time, -62_167_219_200_000);
+}
+
+#[test]
+fn all_in_one_takes_the_flags_of_both() {
+    let parsed = parse_words(
+        "all-in-one --objstore.config-file=/b.yaml --data-dir=/data --query.replica-label=replica \
+         --endpoint=other:10901 --store.limits.request-samples=9",
+    )
+    .expect("valid");
+    let Command::AllInOne(args) = parsed.command else { panic!("not all-in-one") };
+    assert_eq!(args.query.replica_label, ["replica"]);
+    assert_eq!(args.store.data_dir, std::path::Path::new("/data"));
+    assert_eq!(args.limits.samples, 9);
+}

@@ -36,7 +36,7 @@ pub struct CreateArgs {
     #[command(flatten)]
     pub objstore: ObjstoreArgs,
     /// How long to try while the object store does not answer.
-    #[arg(long = "timeout", default_value = "5m")]
+    #[arg(id = "timeout", long = "timeout", default_value = "5m")]
     pub timeout: HumanDuration,
 }
 
@@ -47,12 +47,12 @@ pub struct LsArgs {
     #[command(flatten)]
     pub objstore: ObjstoreArgs,
     /// Prints each block's meta.json (json), a table (wide), or only its name.
-    #[arg(long = "output", short = 'o', default_value = "", value_parser = ["", "json", "wide"], hide_possible_values = true)]
+    #[arg(id = "output", long = "output", short = 'o', default_value = "", value_parser = ["", "json", "wide"], hide_possible_values = true)]
     pub output: String,
     /// Leave out blocks that are marked for deletion.
-    #[arg(long = "exclude-delete", action = clap::ArgAction::Set, default_value_t = false)]
+    #[arg(id = "exclude-delete", long = "exclude-delete", action = clap::ArgAction::Set, default_value_t = false)]
     pub exclude_delete: bool,
     /// How long to list.
-    #[arg(long = "timeout", default_value = "5m")]
+    #[arg(id = "timeout", long = "timeout", default_value = "5m")]
     pub timeout: HumanDuration,
 }

@@ -102,7 +102,7 @@ fn describe(meta: &BlockMeta) -> String {
         time(meta.max_time),
         model::format_duration(meta.max_time.saturating_sub(meta.min_time)),
         meta.compaction.level,
-        thanos.map_or(0, |thanos| thanos.downsample.resolution),
+        thanos.map_or(0, |thanos| thanos.downsample.resolution.0),
         thanos.map_or("", |thanos| thanos.source.as_str()),
     )
 }
