@@ -16,17 +16,38 @@ const EDGES: &[(&str, &[&str])] = &[
     ("objstore", &["model", "runtime", "objconfig"]),
     ("block", &["model", "chunk", "tsdb", "objstore", "runtime"]),
     ("ui", &["runtime"]),
-    ("query", &["model", "chunk", "promql", "storeapi", "runtime", "ui"]),
-    ("store", &["model", "chunk", "tsdb", "block", "objstore", "storeapi", "runtime"]),
+    (
+        "query",
+        &["model", "chunk", "promql", "storeapi", "runtime", "ui"],
+    ),
+    (
+        "store",
+        &[
+            "model", "chunk", "tsdb", "block", "objstore", "storeapi", "runtime",
+        ],
+    ),
     (
         "sidecar",
-        &["model", "chunk", "tsdb", "block", "objstore", "storeapi", "runtime", "promql"],
+        &[
+            "model", "chunk", "tsdb", "block", "objstore", "storeapi", "runtime", "promql",
+        ],
     ),
     (
         "cmd",
         &[
-            "model", "chunk", "tsdb", "promql", "storeapi", "objconfig", "objstore", "runtime",
-            "block", "query", "store", "sidecar", "ui",
+            "model",
+            "chunk",
+            "tsdb",
+            "promql",
+            "storeapi",
+            "objconfig",
+            "objstore",
+            "runtime",
+            "block",
+            "query",
+            "store",
+            "sidecar",
+            "ui",
         ],
     ),
     ("crds", &[]),
@@ -39,10 +60,28 @@ const TEST_PACKAGES: &[&str] = &["hindsight-tests", "e2e"];
 
 /// Foreign crates that only the named packages may use.
 const FENCED: &[(&str, &[&str])] = &[
-    ("kube", &["crds", "operator", "cluster", "e2e", "hindsight-tests"]),
-    ("k8s-openapi", &["crds", "operator", "cluster", "e2e", "hindsight-tests"]),
+    (
+        "kube",
+        &["crds", "operator", "cluster", "e2e", "hindsight-tests"],
+    ),
+    (
+        "k8s-openapi",
+        &["crds", "operator", "cluster", "e2e", "hindsight-tests"],
+    ),
     ("object_store", &["objstore"]),
-    ("tonic", &["storeapi", "runtime", "query", "store", "sidecar", "cmd", "hindsight-tests", "e2e"]),
+    (
+        "tonic",
+        &[
+            "storeapi",
+            "runtime",
+            "query",
+            "store",
+            "sidecar",
+            "cmd",
+            "hindsight-tests",
+            "e2e",
+        ],
+    ),
     ("clap", &["cmd", "operator", "cluster", "runtime", "e2e"]),
 ];
 
@@ -85,12 +124,19 @@ fn rooms_import_only_through_their_doors() {
             continue;
         }
         let Some(allowed) = allowed.get(package.as_str()) else {
-            broken.push(format!("{package} is no room: name it and its edges in EDGES"));
+            broken.push(format!(
+                "{package} is no room: name it and its edges in EDGES"
+            ));
             continue;
         };
-        for import in imports.iter().filter(|import| dependencies.contains_key(*import)) {
+        for import in imports
+            .iter()
+            .filter(|import| dependencies.contains_key(*import))
+        {
             if !allowed.contains(&import.as_str()) {
-                broken.push(format!("{package} imports {import}, which has no door for it"));
+                broken.push(format!(
+                    "{package} imports {import}, which has no door for it"
+                ));
             }
         }
     }
@@ -121,6 +167,9 @@ fn fenced_crates_stay_in_their_rooms() {
 fn every_named_room_exists() {
     let dependencies = dependencies(&metadata());
     for (room, _) in EDGES {
-        assert!(dependencies.contains_key(*room), "{room} is named in EDGES and is no package");
+        assert!(
+            dependencies.contains_key(*room),
+            "{room} is named in EDGES and is no package"
+        );
     }
 }
