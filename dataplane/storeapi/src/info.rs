@@ -62,7 +62,7 @@ impl StoreInfo {
             query: response.query.is_some(),
             status: response.status.is_some(),
         };
-        let store = response.store.unwrap_or(pb::StoreInfo {
+        let store = response.store.unwrap_or_else(|| pb::StoreInfo {
             min_time: NO_DATA.start,
             max_time: NO_DATA.end,
             ..pb::StoreInfo::default()

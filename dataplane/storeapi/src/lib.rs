@@ -6,13 +6,16 @@
 //!   wire); [`apis`]: the traits of the services beside Store;
 //! - [`request`], [`series`], [`error`]: what goes in, what comes out, what goes wrong;
 //! - [`proto`]: the generated messages; [`wire`]: the hand-written codec of the series stream;
-//! - [`server`], [`client`]: the traits over gRPC, both ways; [`shard`]: which series a shard holds.
+//! - [`server`], [`client`]: the traits over gRPC, both ways; [`shard`]: which series a shard holds;
+//! - [`proxy`]: one store over many, on top of [`merge`] and with [`coverage`]: who sent what;
+//! - [`dedup`]: replicas into one stream of decoded samples;
+//! - [`testsuite`]: what every store owes, as tests, and a store in memory.
 //!
 //! Invariants: a series stream is in label order and never returns to a label set it has left; chunk
 //! data is never copied between the socket and the decoder; a failure is an error or a warning that
 //! names the store, never a silent gap.
 //!
-//! It deliberately knows neither blocks nor buckets nor PromQL; samples are decoded elsewhere.
+//! It deliberately knows neither blocks nor buckets nor PromQL; only [`dedup`] decodes samples.
 
 pub mod apis;
 pub mod client;

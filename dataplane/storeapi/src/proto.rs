@@ -3,6 +3,7 @@
 //! Regenerate with `cargo run -p storeapi --example generate`; a test holds them fresh.
 #![allow(
     clippy::all,
+    clippy::clone_on_ref_ptr,
     unreachable_pub,
     missing_docs,
     rustdoc::invalid_html_tags,

@@ -461,14 +461,13 @@ impl QueryApi for Everything {
 
 #[tokio::test]
 async fn the_other_services_answer_and_info_names_exactly_them() {
-    let everything = Arc::new(Everything);
     let services = Services {
-        rules: Some(everything.clone()),
-        targets: Some(everything.clone()),
-        metadata: Some(everything.clone()),
-        exemplars: Some(everything.clone()),
-        query: Some(everything.clone()),
-        status: Some(everything),
+        rules: Some(Arc::new(Everything)),
+        targets: Some(Arc::new(Everything)),
+        metadata: Some(Arc::new(Everything)),
+        exemplars: Some(Arc::new(Everything)),
+        query: Some(Arc::new(Everything)),
+        status: Some(Arc::new(Everything)),
         info: StoreInfo {
             component: Component::Sidecar,
             ..StoreInfo::default()

@@ -274,7 +274,7 @@ fn naive(a: &Samples, b: &Samples, counter: bool) -> Samples {
     let mut last: Option<(i64, f64)> = None;
     loop {
         // Before the first sample, "the last value" is that of the first replica.
-        let before = last.map(|l| l.1).or(a.first().map(|s| s.1));
+        let before = last.map(|l| l.1).or_else(|| a.first().map(|s| s.1));
         if let Some((last_t, _)) = last {
             while i < a.len() && a[i].0 <= last_t + pen_a {
                 i += 1;
