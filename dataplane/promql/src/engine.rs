@@ -161,7 +161,30 @@ impl Engine {
         self.run(queryable, expr, (start_ms, end_ms, step_ms), cx)
     }
 
+    /// Evaluates the query, on a thread with a larger stack where the expression is deep.
     fn run(
+        &self,
+        queryable: &dyn Queryable,
+        expr: &Expr,
+        times: (i64, i64, i64),
+        cx: &QueryContext,
+    ) -> Result<QueryResult, EngineError> {
+        let depth = depth(expr);
+        if depth <= SHALLOW {
+            return self.evaluate(queryable, expr, times, cx);
+        }
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("promql-deep".to_owned())
+                .stack_size(depth * STACK_PER_LEVEL)
+                .spawn_scoped(scope, || self.evaluate(queryable, expr, times, cx))
+                .map_err(|error| EngineError::Internal(format!("no thread for a query: {error}")))?
+                .join()
+                .unwrap_or_else(|_| Err(EngineError::Internal("a query panicked".to_owned())))
+        })
+    }
+
+    fn evaluate(
         &self,
         queryable: &dyn Queryable,
         expr: &Expr,
@@ -199,6 +222,17 @@ impl Engine {
             stats,
         })
     }
+}
+
+/// Expressions up to this depth are evaluated on the caller's stack.
+const SHALLOW: usize = 24;
+
+/// What evaluating one level of an expression may need, with room to spare.
+const STACK_PER_LEVEL: usize = 256 * 1024;
+
+/// The longest way from an expression to a leaf; the parser bounds it.
+fn depth(expr: &Expr) -> usize {
+    1 + expr.children().into_iter().map(depth).max().unwrap_or(0)
 }
 
 /// Steps that one evaluation may have; a column of them is 128 MiB.

@@ -1,9 +1,13 @@
 //! PromQL: from the text of a query to its result.
 //!
 //! In reading order: [`ast`] (the syntax tree), [`functions`] (their signatures), `lexer`, [`parser`],
-//! [`printer`].
+//! [`printer`]. With the feature `engine`: [`queryable`] (the door to whatever holds samples),
+//! [`symbols`] (labels as numbers), [`context`] (limits, cancellation, memory), [`value`] (answers),
+//! `plan` (what a query means once its times are known), [`engine`] (evaluates it), [`annotations`]
+//! (warnings and infos), [`memory`] (samples in memory), [`number`] and [`calendar`].
 //!
-//! Invariants: a tree that the parser returns is well typed and of bounded depth. This room does
+//! Invariants: a tree that the parser returns is well typed and of bounded depth. Answers are
+//! Prometheus' bit for bit: sums are added in its order and compensated as it does. This room does
 //! not know where series come from: no storage, no network, no HTTP.
 
 pub mod ast;

@@ -23,8 +23,8 @@ pub(crate) enum ElementFunc {
     Round,
     /// The step's time: a vector that is not a selection has no other.
     Timestamp,
-    /// Of native histograms only: nothing comes of a float.
-    HistogramOnly,
+    /// Of native histograms or start timestamps: nothing comes of a float alone.
+    Nothing,
 }
 
 /// The functions that [`ElementFunc`] groups.
@@ -115,7 +115,8 @@ impl ElementFunc {
             | FunctionId::HistogramCount
             | FunctionId::HistogramSum
             | FunctionId::HistogramStddev
-            | FunctionId::HistogramStdvar => Self::HistogramOnly,
+            | FunctionId::HistogramStdvar
+            | FunctionId::StartTimestamp => Self::Nothing,
             _ => return None,
         })
     }
@@ -350,7 +351,7 @@ fn function(func: ElementFunc, params: &[ScalarColumn], grid: &Grid, block: &mut
         ElementFunc::ClampMin => each_step(block, |step, x| {
             go_max(param(0, step).unwrap_or(f64::NAN), go_min(f64::INFINITY, x))
         }),
-        ElementFunc::HistogramOnly => block.truncate(0),
+        ElementFunc::Nothing => block.truncate(0),
     }
 }
 

@@ -2,19 +2,21 @@
 
 /// Adds `inc` to the running `sum` with compensation `c` (Neumaier's variant) and returns both.
 ///
-/// The result is only Prometheus' if every operation rounds on its own: no fused multiply-add.
+/// Written so that it compiles to selections instead of branches. The result is only Prometheus' if
+/// every operation rounds on its own: no fused multiply-add.
 #[inline(always)]
 pub(crate) fn add(inc: f64, sum: f64, c: f64) -> (f64, f64) {
     let t = sum + inc;
-    let larger_sum = (sum - t) + inc;
-    let larger_inc = (inc - t) + sum;
-    let correction = if sum.abs() >= inc.abs() {
-        larger_sum
-    } else {
-        larger_inc
-    };
+    let sum_is_larger = sum.abs() >= inc.abs();
+    let larger = if sum_is_larger { sum } else { inc };
+    let smaller = if sum_is_larger { inc } else { sum };
+    let corrected = c + ((larger - t) + smaller);
     // Once the sum is infinite, a compensation would turn it into NaN.
-    let c = if t.is_infinite() { 0.0 } else { c + correction };
+    let c = if t.abs() == f64::INFINITY {
+        0.0
+    } else {
+        corrected
+    };
     (t, c)
 }
 
@@ -82,7 +84,42 @@ impl Mean {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// As Prometheus writes it.
+    fn add_by_magnitude(inc: f64, sum: f64, c: f64) -> (f64, f64) {
+        let t = sum + inc;
+        let c = if t.is_infinite() {
+            0.0
+        } else if sum.abs() >= inc.abs() {
+            c + ((sum - t) + inc)
+        } else {
+            c + ((inc - t) + sum)
+        };
+        (t, c)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn selections_are_the_branches_of_prometheus(
+            values in prop::collection::vec(
+                prop_oneof![4 => any::<f64>(), 4 => -1e3..1e3f64, 1 => Just(f64::MAX), 1 => Just(-0.0)],
+                1..8,
+            ),
+        ) {
+            let (mut ours, mut theirs) = ((0.0, 0.0), (0.0, 0.0));
+            for value in values {
+                ours = add(value, ours.0, ours.1);
+                theirs = add_by_magnitude(value, theirs.0, theirs.1);
+                prop_assert!(ours.0.to_bits() == theirs.0.to_bits() || ours.0.is_nan() && theirs.0.is_nan());
+                prop_assert!(ours.1.to_bits() == theirs.1.to_bits() || theirs.0.is_nan(), "{ours:?} {theirs:?}");
+            }
+        }
+    }
 
     fn sum(values: &[f64]) -> f64 {
         let (sum, c) = values

@@ -228,3 +228,30 @@ fn a_range_query_of_a_range_vector_is_bad_data() {
         "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"
     );
 }
+
+#[test]
+fn the_deepest_queries_that_parse_are_evaluated() {
+    let storage = storage(3, 241);
+    let engine = engine(1);
+    let mut parsed = 0;
+    for depth in [50, 120, 250, 500] {
+        for query in [
+            format!("{}m", "-".repeat(depth)),
+            format!("m{}", " + m".repeat(depth)),
+            format!("{}m{}", "abs(".repeat(depth), ")".repeat(depth)),
+            format!("{}m{}", "(".repeat(depth), ")".repeat(depth)),
+            format!("m{}", " or m".repeat(depth)),
+            format!("1{}", " + 1".repeat(depth)),
+        ] {
+            let Ok(expr) = crate::parse(&query, &ParseOptions::default()) else {
+                continue;
+            };
+            parsed += 1;
+            let cx = QueryContext::new();
+            engine
+                .range(&storage, &expr, 0, 10 * MINUTE, MINUTE, &cx)
+                .unwrap();
+        }
+    }
+    assert!(parsed > 10, "{parsed} queries parsed");
+}

@@ -505,12 +505,10 @@ impl Builder<'_> {
                 false,
             ));
         }
-        if matches!(id, FunctionId::Info | FunctionId::StartTimestamp)
-            || matches!(
-                id,
-                FunctionId::Xrate | FunctionId::Xincrease | FunctionId::Xdelta
-            )
-        {
+        if matches!(
+            id,
+            FunctionId::Info | FunctionId::Xrate | FunctionId::Xincrease | FunctionId::Xdelta
+        ) {
             return Err(EngineError::execution(format!(
                 "function {} is not supported by this engine yet",
                 call.func.name

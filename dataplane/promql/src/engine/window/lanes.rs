@@ -2,14 +2,14 @@
 //!
 //! A compensated sum is a chain of dependent additions. Windows of neighbouring steps are added up
 //! together, one lane each, so that their chains overlap and the compiler can put lanes into vector
-//! registers. Within a lane the order of additions is that of the window.
+//! registers. Four lanes keep the sums of a regression in registers. Within a lane the order of additions is that of the window.
 
 use crate::engine::kahan;
 
 use super::{Out, Windows};
 
 /// Windows that are evaluated together.
-pub(super) const LANES: usize = 8;
+pub(super) const LANES: usize = 4;
 
 /// A number for each window.
 pub(super) type Lanes = [f64; LANES];
@@ -31,8 +31,8 @@ impl Sums {
 
     #[inline(always)]
     pub(super) fn add_all(&mut self, values: &Lanes) {
-        for ((sum, c), value) in self.sum.iter_mut().zip(&mut self.c).zip(values) {
-            (*sum, *c) = kahan::add(*value, *sum, *c);
+        for lane in 0..LANES {
+            self.add(lane, values[lane]);
         }
     }
 
@@ -46,13 +46,18 @@ impl Sums {
         (self.sum[lane], self.c[lane])
     }
 
+    #[inline(always)]
     pub(super) fn total(&self, lane: usize) -> f64 {
         self.sum[lane] + self.c[lane]
     }
 
     #[inline(always)]
     pub(super) fn totals(&self) -> Lanes {
-        std::array::from_fn(|lane| self.sum[lane] + self.c[lane])
+        let mut totals = [0.0; LANES];
+        for lane in 0..LANES {
+            totals[lane] = self.total(lane);
+        }
+        totals
     }
 }
 
@@ -89,13 +94,14 @@ pub(super) fn accumulate<A: Accumulate>(
         let lo = bounds.map(|(lo, _)| lo);
         let shortest = bounds.iter().map(|(lo, hi)| hi - lo).min().unwrap_or(0);
         let mut accumulator = start(steps, lo.map(|lo| lo.min(values.len() - 1)));
-        let lane_ts: [&[i64]; LANES] = lo.map(|lo| &ts[lo..lo + shortest]);
-        let lane_values: [&[f64]; LANES] = lo.map(|lo| &values[lo..lo + shortest]);
+        // Loops over lanes rather than iterators: the compiler unrolls them.
+        let (mut lane_ts, mut lane_values) = ([0; LANES], [0.0; LANES]);
         for k in 0..shortest {
-            accumulator.push_all(
-                &lane_ts.map(|ts| ts[k]),
-                &lane_values.map(|values| values[k]),
-            );
+            for lane in 0..LANES {
+                lane_ts[lane] = ts[lo[lane] + k];
+                lane_values[lane] = values[lo[lane] + k];
+            }
+            accumulator.push_all(&lane_ts, &lane_values);
         }
         for lane in 0..LANES.min(count - step) {
             let (lo, hi) = bounds[lane];

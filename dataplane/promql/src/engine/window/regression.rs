@@ -38,16 +38,17 @@ impl Regression<'_> {
 impl Accumulate for Regression<'_> {
     #[inline(always)]
     fn push_all(&mut self, ts: &[i64; LANES], values: &Lanes) {
+        let (mut x, mut xy, mut xx) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for lane in 0..LANES {
             self.is_constant[lane] &= values[lane] == self.first[lane];
+            x[lane] = (ts[lane] - self.origin[lane]) as f64 / 1e3;
+            xy[lane] = x[lane] * values[lane];
+            xx[lane] = x[lane] * x[lane];
         }
-        let x: Lanes = std::array::from_fn(|lane| (ts[lane] - self.origin[lane]) as f64 / 1e3);
         self.x.add_all(&x);
         self.y.add_all(values);
-        self.xy
-            .add_all(&std::array::from_fn(|lane| x[lane] * values[lane]));
-        self.xx
-            .add_all(&std::array::from_fn(|lane| x[lane] * x[lane]));
+        self.xy.add_all(&xy);
+        self.xx.add_all(&xx);
     }
 
     fn push(&mut self, lane: usize, ts: i64, value: f64) {

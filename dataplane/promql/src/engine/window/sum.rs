@@ -93,6 +93,9 @@ impl Accumulate for Average<'_> {
     }
 }
 
+/// Windows that are added up together: enough additions in flight to hide the time one takes.
+const CHAINS: usize = 8;
+
 /// Adds up every window in order, without compensation, several windows at a time so that their
 /// chains of additions overlap.
 fn plain_sums(windows: &Windows<'_>, mut put: impl FnMut(usize, usize, usize, f64)) {
@@ -100,12 +103,12 @@ fn plain_sums(windows: &Windows<'_>, mut put: impl FnMut(usize, usize, usize, f6
     let steps = windows.lo.len();
     let mut step = 0;
     while step < steps {
-        let lanes = (steps - step).min(LANES);
-        let bounds: [(usize, usize); LANES] =
+        let lanes = (steps - step).min(CHAINS);
+        let bounds: [(usize, usize); CHAINS] =
             std::array::from_fn(|lane| windows.bounds((step + lane).min(steps - 1)));
         let shortest = bounds.iter().map(|(lo, hi)| hi - lo).min().unwrap_or(0);
         // Minus zero and a first sample are that sample, whatever the sign of its zero.
-        let mut sums = [-0.0; LANES];
+        let mut sums = [-0.0; CHAINS];
         let [a, b, c, d, e, f, g, h] = bounds.map(|(lo, _)| &values[lo..lo + shortest]);
         for (((((((a, b), c), d), e), f), g), h) in
             a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h)
@@ -151,13 +154,17 @@ impl<F: Fn(f64) -> f64> Accumulate for Variance<'_, F> {
             *count += 1.0;
         }
         let before = self.mean.totals();
-        let delta: Lanes = std::array::from_fn(|lane| values[lane] - before[lane]);
-        self.mean
-            .add_all(&std::array::from_fn(|lane| delta[lane] / self.count[lane]));
+        let (mut delta, mut share, mut square) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            delta[lane] = values[lane] - before[lane];
+            share[lane] = delta[lane] / self.count[lane];
+        }
+        self.mean.add_all(&share);
         let after = self.mean.totals();
-        self.squares.add_all(&std::array::from_fn(|lane| {
-            delta[lane] * (values[lane] - after[lane])
-        }));
+        for lane in 0..LANES {
+            square[lane] = delta[lane] * (values[lane] - after[lane]);
+        }
+        self.squares.add_all(&square);
     }
 
     fn push(&mut self, lane: usize, _: i64, value: f64) {
