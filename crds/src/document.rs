@@ -23,8 +23,12 @@ pub fn monitoring_stack() -> Result<CustomResourceDefinition, serde_json::Error>
 fn shorten(schema: &mut Value, inside_core_type: bool) {
     match schema {
         Value::Object(fields) => {
-            if inside_core_type && let Some(Value::String(text)) = fields.get_mut("description") {
-                *text = first_sentence(text);
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = if inside_core_type {
+                    first_sentence(text)
+                } else {
+                    unwrap_lines(text)
+                };
             }
             for (name, field) in fields.iter_mut() {
                 // The field itself carries our own text; what lies below it is Kubernetes'.
@@ -46,6 +50,15 @@ fn shorten(schema: &mut Value, inside_core_type: bool) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// One line a paragraph: whoever shows the text wraps it to its own width.
+fn unwrap_lines(text: &str) -> String {
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect();
+    paragraphs.join("\n\n")
 }
 
 fn first_sentence(text: &str) -> String {

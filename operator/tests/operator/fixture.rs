@@ -16,11 +16,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for any condition.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Scenes at once: an operator that gets no processor for ten seconds rightly loses its lease.
+static SCENES: Semaphore = Semaphore::const_new(4);
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:hindsight-system:hindsight-operator";
 
 /// The control plane's kubeconfig; none where this machine cannot run one, which fails where
@@ -186,6 +189,7 @@ pub(crate) struct Scene {
     pub(crate) admin: Client,
     pub(crate) namespace: String,
     kubeconfig: &'static Path,
+    _permit: SemaphorePermit<'static>,
 }
 
 /// A running operator.
@@ -219,6 +223,7 @@ impl Operator {
 impl Scene {
     /// A fresh namespace; none where there is no control plane.
     pub(crate) async fn new(namespace: &str) -> Option<Self> {
+        let permit = SCENES.acquire().await.expect("never closed");
         let kubeconfig = tokio::task::spawn_blocking(kubeconfig)
             .await
             .expect("start")?;
@@ -274,6 +279,7 @@ impl Scene {
             admin,
             namespace: namespace.to_owned(),
             kubeconfig,
+            _permit: permit,
         })
     }
 
