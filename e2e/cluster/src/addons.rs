@@ -113,7 +113,16 @@ fn dns(upstream: bool) -> Vec<Value> {
 }
 
 fn dns_pod() -> Value {
-    let probe = |path: &str, port: &str| json!({"httpGet": {"path": path, "port": port}, "periodSeconds": 2});
+    // Patient: on a machine that compiles beside it, an answer may take seconds, and a restart of the
+    // only DNS server would fail every lookup of the cluster.
+    let probe = |path: &str, port: &str, period: u32| {
+        json!({
+            "httpGet": {"path": path, "port": port},
+            "periodSeconds": period,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        })
+    };
     json!({
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
@@ -131,8 +140,10 @@ fn dns_pod() -> Value {
                 {"name": "ready", "containerPort": 8181, "protocol": "TCP"},
                 {"name": "metrics", "containerPort": 9153, "protocol": "TCP"},
             ],
-            "livenessProbe": probe("/health", "health"),
-            "readinessProbe": probe("/ready", "ready"),
+            "livenessProbe": probe("/health", "health", 10),
+            "readinessProbe": probe("/ready", "ready", 2),
+            // Without a request it would be the last to get processor time.
+            "resources": {"requests": {"cpu": "100m", "memory": "70Mi"}},
             "securityContext": {
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
