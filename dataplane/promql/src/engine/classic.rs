@@ -339,10 +339,10 @@ impl Operator for Fraction {
             drop_name(&mut meta, ex.delayed_names());
             let row = out.push_empty(meta);
             let (values, present) = out.row_mut(row);
-            for step in 0..self.grid.steps {
+            for (step, value) in values.iter_mut().enumerate() {
                 gather(&collected.block, &histogram, step, &mut buckets);
                 if !buckets.is_empty() {
-                    values[step] = bucket_fraction(lower.at(step), upper.at(step), &buckets);
+                    *value = bucket_fraction(lower.at(step), upper.at(step), &buckets);
                     set(present, step);
                 }
             }
@@ -389,9 +389,10 @@ fn bucket_fraction(lower: f64, upper: f64, buckets: &[Bucket]) -> f64 {
         rank = bucket.count;
         bucket_lower = bucket.upper;
     }
-    let capped = |rank: Option<f64>| {
-        rank.filter(|&rank| !(rank > last.count))
-            .unwrap_or(last.count)
+    let capped = |rank: Option<f64>| match rank {
+        Some(rank) if rank > last.count => last.count,
+        Some(rank) => rank,
+        None => last.count,
     };
     (capped(upper_rank) - capped(lower_rank)) / last.count
 }

@@ -183,7 +183,7 @@ fn date(func: Date, seconds: i64) -> f64 {
 
 /// Go's conversion to an integer on amd64: what does not fit is the smallest one.
 fn go_i64(value: f64) -> i64 {
-    if value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
         value as i64
     } else {
         i64::MIN

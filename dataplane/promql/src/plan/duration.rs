@@ -29,7 +29,7 @@ pub(super) fn resolve(
         return refuse("duration must be greater than 0");
     }
     // Nanoseconds have to fit 63 bits, as for literals.
-    if seconds.abs() > 9_223_372_036.854_775_807 {
+    if seconds.abs() > i64::MAX as f64 / 1e9 {
         return refuse("duration is out of range");
     }
     Ok((seconds * 1000.0) as i64)

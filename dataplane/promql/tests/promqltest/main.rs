@@ -81,7 +81,7 @@ fn run_scripts(engine: &Engine, skip_list: &str) {
             .and_then(|stem| stem.to_str())
             .unwrap_or("");
         let text = std::fs::read_to_string(path).expect("the script can be read");
-        let commands = script::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let commands = script::parse(&text).expect("the script parses");
         let mut storage = MemoryStorage::new();
         for command in commands {
             match command {

@@ -340,7 +340,7 @@ mod tests {
             .map(|row| {
                 std::array::from_fn(|step| {
                     let step = step as u32;
-                    ((step * 7 + row * 3) % 5 != 0 || step < 3)
+                    (!(step * 7 + row * 3).is_multiple_of(5) || step < 3)
                         .then(|| f64::from(row * 31 + step) / 3.0)
                 })
             })

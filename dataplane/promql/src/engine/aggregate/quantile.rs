@@ -90,7 +90,7 @@ impl Operator for Quantile {
                 drop_name,
             });
             let (out_values, out_present) = out.row_mut(at);
-            for step in 0..self.grid.steps {
+            for (step, out_value) in out_values.iter_mut().enumerate() {
                 values.clear();
                 values.extend(
                     rows.iter()
@@ -98,7 +98,7 @@ impl Operator for Quantile {
                         .map(|&row| block.row_values(row)[step]),
                 );
                 if !values.is_empty() {
-                    out_values[step] = quantile_in_place(param.at(step), &mut values);
+                    *out_value = quantile_in_place(param.at(step), &mut values);
                     set(out_present, step);
                 }
             }

@@ -29,6 +29,7 @@ impl Sums {
         }
     }
 
+    #[expect(clippy::needless_range_loop, reason = "the compiler unrolls it")]
     #[inline(always)]
     pub(super) fn add_all(&mut self, values: &Lanes) {
         for lane in 0..LANES {
@@ -51,6 +52,7 @@ impl Sums {
         self.sum[lane] + self.c[lane]
     }
 
+    #[expect(clippy::needless_range_loop, reason = "the compiler unrolls it")]
     #[inline(always)]
     pub(super) fn totals(&self) -> Lanes {
         let mut totals = [0.0; LANES];
@@ -75,6 +77,7 @@ pub(super) trait Accumulate {
 
 /// Accumulates all windows of at least `min` samples. `start` gets the steps and first samples of the
 /// windows of one batch; a lane without window repeats another's and is ignored.
+#[expect(clippy::needless_range_loop, reason = "the compiler unrolls it")]
 #[inline(always)]
 pub(super) fn accumulate<A: Accumulate>(
     windows: &Windows<'_>,
