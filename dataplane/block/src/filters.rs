@@ -114,10 +114,13 @@ fn is_too_fresh(meta: &BlockMeta, delay_ms: i64, now_ms: i64) -> bool {
     now_ms.saturating_sub(uploaded_ms.unwrap_or(created_ms)) < delay_ms
 }
 
+/// A block and the level-1 blocks that went into it.
+type WithSources = (BlockId, BTreeSet<BlockId>);
+
 /// Returns the blocks whose sources another block of the same stream and resolution has all of. Of blocks
 /// with equal sources the older one stays.
 fn duplicates<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeSet<BlockId> {
-    let mut groups: BTreeMap<(i64, Labels), Vec<(BlockId, BTreeSet<BlockId>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i64, Labels), Vec<WithSources>> = BTreeMap::new();
     for meta in metas {
         let group = (resolution_ms(meta), external_labels(meta));
         let sources = meta.compaction.sources.iter().copied().collect();

@@ -95,11 +95,13 @@ async fn create_s3(config: &S3Config) -> Result<(), CreateError> {
         return Ok(());
     }
     reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-    Err(if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        CreateError::NotNow { status, reason }
-    } else {
-        CreateError::Refused { status, reason }
-    })
+    Err(
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            CreateError::NotNow { status, reason }
+        } else {
+            CreateError::Refused { status, reason }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -132,22 +134,26 @@ mod tests {
     #[tokio::test]
     async fn the_bucket_is_put_with_a_signature() {
         let (head, made) = ask("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        assert!(head.starts_with("PUT /b/?") || head.starts_with("PUT /b?"), "{head}");
+        assert!(
+            head.starts_with("PUT /b/?") || head.starts_with("PUT /b?"),
+            "{head}"
+        );
         assert!(head.contains("X-Amz-Signature="), "{head}");
         made.expect("made");
     }
 
     #[tokio::test]
     async fn a_bucket_of_ours_is_no_error_and_others_are() {
-        let (_, made) = ask(
-            "HTTP/1.1 409 Conflict\r\ncontent-length: 51\r\n\r\n\
-             <Error><Code>BucketAlreadyOwnedByYou</Code></Error>",
-        )
+        let (_, made) = ask("HTTP/1.1 409 Conflict\r\ncontent-length: 51\r\n\r\n\
+             <Error><Code>BucketAlreadyOwnedByYou</Code></Error>")
         .await;
         made.expect("ours");
         let (_, made) = ask("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await;
         let error = made.expect_err("refused");
-        assert!(!error.is_retryable() && error.to_string().contains("403"), "{error}");
+        assert!(
+            !error.is_retryable() && error.to_string().contains("403"),
+            "{error}"
+        );
         let (_, made) = ask("HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\n\r\n").await;
         assert!(made.expect_err("busy").is_retryable());
     }

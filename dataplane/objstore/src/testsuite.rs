@@ -1,4 +1,8 @@
 //! What any bucket must pass. Panics, as tests do, with what was wrong.
+#![allow(
+    clippy::panic,
+    reason = "a test suite panics where an expectation does not hold"
+)]
 
 use std::collections::BTreeSet;
 use std::io::Write;

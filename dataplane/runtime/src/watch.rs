@@ -50,7 +50,7 @@ impl FileWatch {
                         path.parent()
                     };
                     let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-                    let folder = folder.unwrap_or(Path::new("."));
+                    let folder = folder.unwrap_or_else(|| Path::new("."));
                     if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                         tracing::debug!(path = %folder.display(), %error, "polling only");
                     }

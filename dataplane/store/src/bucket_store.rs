@@ -174,10 +174,7 @@ impl BucketStore {
     }
 
     /// Returns the blocks that answer the request, each with the matchers left for it.
-    fn chosen(
-        catalog: &Catalog,
-        request: &SeriesRequest,
-    ) -> Result<Vec<(Arc<Block>, Vec<Matcher>)>, StoreError> {
+    fn chosen(catalog: &Catalog, request: &SeriesRequest) -> Result<Vec<Chosen>, StoreError> {
         if request.matchers.is_empty() {
             return Err(StoreError::NoMatchers);
         }
@@ -192,6 +189,9 @@ impl BucketStore {
         Ok(chosen)
     }
 }
+
+/// A block and the matchers that its external labels have not answered.
+type Chosen = (Arc<Block>, Vec<Matcher>);
 
 #[async_trait]
 impl SeriesStore for BucketStore {

@@ -15,6 +15,7 @@ use storeapi::server::STREAMING_METHODS;
 use crate::bucket_store::BucketStore;
 use crate::config::{Config, ReadConfig, SyncConfig};
 use crate::http;
+use crate::status;
 use crate::metrics::StoreMetrics;
 use crate::sync::Syncer;
 
@@ -120,10 +121,14 @@ impl Gateway {
         };
         let grpc_routes = services.into_routes(&kit.probe);
         group.spawn("sync", syncer.run(kit.shutdown.clone()));
+        let status = status::routes(Arc::clone(&store), &kit);
         group.spawn(
             "http",
-            http.serve(kit.clone(), http::routes(store, &web_label)),
+            http.serve(kit.clone(), http::routes(store, &web_label).merge(status)),
         );
         group.spawn("grpc", grpc.serve(kit, grpc_routes, STREAMING_METHODS));
     }
 }
+
+#[cfg(test)]
+mod tests;

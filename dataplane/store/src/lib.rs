@@ -8,7 +8,7 @@
 //! - [`bucket_store`]: the StoreAPI over the catalog;
 //! - [`reader`]: from matchers to series of one block: postings, series entries, chunks, order;
 //! - [`cache`], [`limits`], [`metrics`]: what is kept, what is allowed, what is told;
-//! - [`http`]: the blocks as JSON.
+//! - [`http`]: the blocks as JSON; [`status`]: the component as JSON.
 //!
 //! Main path of a request: catalog chooses blocks, each block becomes a stream that plans its postings on
 //! the index-header, reads series entries and chunks by coalesced ranges, and yields series in label order
@@ -30,6 +30,7 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod reader;
+pub mod status;
 pub mod sync;
 
 pub use bucket_store::BucketStore;

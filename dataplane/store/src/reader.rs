@@ -176,11 +176,11 @@ impl Walk {
 
     /// Returns the next series whose chunks are worth fetching together.
     async fn next_batch(mut self) -> Result<Option<(Vec<Entry>, Self)>, StoreError> {
-        while self.read < self.series.len() && self.ready_bytes() < CHUNK_BATCH_BYTES {
+        while self.read < self.series.len()
+            && self.ready.len() < CHUNK_BATCH_SERIES
+            && self.ready_bytes() < CHUNK_BATCH_BYTES
+        {
             self.read_entries().await?;
-            if self.ready.len() >= CHUNK_BATCH_SERIES {
-                break;
-            }
         }
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -94,7 +94,7 @@ impl WebConfig {
             path: path.to_owned(),
             source,
         })?;
-        let base = path.parent().unwrap_or(Path::new(""));
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&text, base).map_err(|error| match error {
             ParseError::Invalid(reason) => WebConfigError::Invalid {
                 path: path.to_owned(),

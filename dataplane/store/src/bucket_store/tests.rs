@@ -28,12 +28,14 @@ struct Rig {
     store: Arc<BucketStore>,
     syncer: Syncer,
     kit: Kit,
+    clock: ManualClock,
     dir: tempfile::TempDir,
 }
 
 async fn rig(bucket: Arc<dyn Bucket>, read: ReadConfig) -> Rig {
     let dir = tempfile::tempdir().expect("tempdir");
-    let kit = Kit::for_tests(Arc::new(ManualClock::new(1_800_000_000_000)));
+    let clock = ManualClock::new(1_800_000_000_000);
+    let kit = Kit::for_tests(Arc::new(clock.clone()));
     let sync = SyncConfig {
         data_dir: dir.path().join("data"),
         ..SyncConfig::default()
@@ -44,6 +46,7 @@ async fn rig(bucket: Arc<dyn Bucket>, read: ReadConfig) -> Rig {
         store,
         syncer,
         kit,
+        clock,
         dir,
     }
 }
@@ -606,25 +609,34 @@ async fn torn_header_on_disk_is_built_again_and_unused_ones_are_unmapped() {
     let up = labels(&[("__name__", "up")]);
     let block = vec![(up, cut_float_chunks(&[(1000, 1.0)]))];
     upload(&*bucket, id(1), &labels(&[("cluster", "a")]), block).await;
-    let read = ReadConfig {
-        header_idle_timeout: std::time::Duration::ZERO,
-        ..ReadConfig::default()
-    };
-    let rig = rig(bucket, read).await;
+    let rig = rig(bucket, ReadConfig::default()).await;
     let header = rig
         .dir
         .path()
         .join("data")
         .join(id(1).to_string())
         .join("index-header");
+    let whole = std::fs::read(&header).expect("reads");
+    let idle_ms = 5 * 60_000;
     for torn in [&b""[..], b"torn", &[0; 4096]] {
+        rig.clock.advance_ms(idle_ms + 1);
         rig.store.unload_unused();
         std::fs::remove_file(&header).expect("removes");
         std::fs::write(&header, torn).expect("writes");
-        // The clock stands still, so that what was just used counts as unused only once it moved.
-        let collected = collect(&*rig.store, request(TimeRange::ALL))
-            .await
-            .expect("answers");
+        let ask = || collect(&*rig.store, request(TimeRange::ALL));
+        let collected = ask().await.expect("answers");
         assert_eq!((collected.series.len(), collected.warnings.len()), (1, 0));
+        assert_eq!(std::fs::read(&header).expect("reads"), whole, "built again");
+
+        // While it is mapped nothing opens the file, and a moment before the timeout it still is.
+        std::fs::remove_file(&header).expect("removes");
+        rig.clock.advance_ms(idle_ms);
+        rig.store.unload_unused();
+        ask().await.expect("answers");
+        assert!(!header.try_exists().expect("answers"), "still mapped");
+        rig.clock.advance_ms(idle_ms + 1);
+        rig.store.unload_unused();
+        ask().await.expect("answers");
+        assert!(header.try_exists().expect("answers"), "was unmapped");
     }
 }

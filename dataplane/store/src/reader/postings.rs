@@ -89,7 +89,10 @@ pub(super) async fn lists(
             let bytes = fetched.from(range.start);
             let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let bytes = bytes.slice(..bytes.len().min(wanted));
-            tools.cache.put_postings(block.id, range.start, &bytes);
+            // A body that came short must not be remembered.
+            if decode_postings(&bytes).is_ok() {
+                tools.cache.put_postings(block.id, range.start, &bytes);
+            }
             lists.insert(range.start, bytes);
         }
     }
