@@ -446,7 +446,7 @@ mod tests {
         let mut warned = one.clone();
         warned.warnings.insert("w".to_owned());
         assert_eq!(class(&warned), Some(Class::Annotations));
-        let info = |place| format!("PromQL info: {place}");
+        let info = |text: &str| format!("PromQL info: {text}");
         let with_info = |text: String| Answer {
             infos: BTreeSet::from([text]),
             ..one.clone()

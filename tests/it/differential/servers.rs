@@ -36,7 +36,7 @@ dir=$1; shift
 "$@" </dev/null >"$dir/log" 2>&1 &
 pid=$!
 cat >/dev/null
-kill "$pid"
+kill "$pid" 2>/dev/null
 wait "$pid"
 rm -rf "$dir"
 "#;
