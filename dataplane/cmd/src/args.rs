@@ -27,7 +27,11 @@ use tools::ToolsArgs;
 
 /// Metrics, logs, the whole past: one binary for all components of a monitoring stack's data plane.
 #[derive(Debug, Parser)]
-#[command(name = "hindsight", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(
+    name = "hindsight",
+    disable_version_flag = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -80,13 +84,18 @@ where
     let (flags, warnings) = match matches.subcommand() {
         Some((name, matches)) => {
             let subcommand = command.find_subcommand(name);
-            let arguments: Vec<&Arg> =
-                subcommand.map(|found| found.get_arguments().collect()).unwrap_or_default();
+            let arguments: Vec<&Arg> = subcommand
+                .map(|found| found.get_arguments().collect())
+                .unwrap_or_default();
             (flags(&arguments, matches), ignored::warnings(name, matches))
         }
         None => Default::default(),
     };
-    Ok(Parsed { command: cli.command, flags, warnings })
+    Ok(Parsed {
+        command: cli.command,
+        flags,
+        warnings,
+    })
 }
 
 /// Returns the whole command, for help and completion.
@@ -99,7 +108,9 @@ pub fn command() -> clap::Command {
 /// Adds what is accepted without effect, and lets switches be written as Thanos' users write them.
 fn adapted(command: clap::Command) -> clap::Command {
     let name = command.get_name().to_owned();
-    ignored::add(command, &name).mut_args(with_optional_value).mut_subcommands(adapted)
+    ignored::add(command, &name)
+        .mut_args(with_optional_value)
+        .mut_subcommands(adapted)
 }
 
 fn is_switch(arg: &Arg) -> bool {
@@ -122,11 +133,14 @@ fn with_optional_value(arg: Arg) -> Arg {
 /// Rewrites `--no-x` to `--x=false` where the subcommand has a switch `--x` and no flag `--no-x`.
 fn positive_switches(command: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
     let words = args.iter().skip(1).filter_map(|arg| arg.to_str());
-    let subcommand =
-        words.fold(command, |found, word| found.find_subcommand(word).unwrap_or(found));
+    let subcommand = words.fold(command, |found, word| {
+        found.find_subcommand(word).unwrap_or(found)
+    });
     let longs = |wanted: fn(&Arg) -> bool| -> HashSet<String> {
         let chosen = subcommand.get_arguments().filter(|arg| wanted(arg));
-        chosen.filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+        chosen
+            .filter_map(|arg| arg.get_long().map(str::to_owned))
+            .collect()
     };
     let (all, switches) = (longs(|_| true), longs(is_switch));
     let mut literal = false;
@@ -149,8 +163,12 @@ fn positive_switches(command: &clap::Command, args: Vec<OsString>) -> Vec<OsStri
 }
 
 /// Flags whose value is configuration itself, with whatever secrets are in it.
-const CONTENT_FLAGS: [&str; 4] =
-    ["objstore.config", "tracing.config", "prometheus.http-client", "request.logging-config"];
+const CONTENT_FLAGS: [&str; 4] = [
+    "objstore.config",
+    "tracing.config",
+    "prometheus.http-client",
+    "request.logging-config",
+];
 
 fn flags(arguments: &[&Arg], matches: &ArgMatches) -> BTreeMap<String, String> {
     let mut flags = BTreeMap::new();
@@ -160,10 +178,17 @@ fn flags(arguments: &[&Arg], matches: &ArgMatches) -> BTreeMap<String, String> {
             continue;
         }
         let values = matches.get_raw(arg.get_id().as_str());
-        let values: Vec<String> =
-            values.into_iter().flatten().map(|value| value.to_string_lossy().into_owned()).collect();
+        let values: Vec<String> = values
+            .into_iter()
+            .flatten()
+            .map(|value| value.to_string_lossy().into_owned())
+            .collect();
         let is_content = CONTENT_FLAGS.contains(&long) && !values.is_empty();
-        let shown = if is_content { "<content>".to_owned() } else { values.join(",") };
+        let shown = if is_content {
+            "<content>".to_owned()
+        } else {
+            values.join(",")
+        };
         flags.insert(long.to_owned(), shown);
     }
     flags

@@ -39,7 +39,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help goes to standard output and is no error; the parser knows.
             let _ = error.print();
-            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                EXIT_USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     runtime::tls::install_provider();
@@ -59,11 +63,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// Configuration that cannot be used, or the component's failure.
 pub fn run(parsed: Parsed) -> anyhow::Result<()> {
-    let Parsed { command, flags, warnings } = parsed;
+    let Parsed {
+        command,
+        flags,
+        warnings,
+    } = parsed;
     match command {
         Command::Query(args) => {
             let log = args.log.clone();
-            start(&log, "query", &warnings, |kit| query::run(*args, flags, kit))
+            start(&log, "query", &warnings, |kit| {
+                query::run(*args, flags, kit)
+            })
         }
         Command::Store(args) => {
             let log = args.log.clone();
@@ -75,7 +85,9 @@ pub fn run(parsed: Parsed) -> anyhow::Result<()> {
         }
         Command::AllInOne(args) => {
             let log = args.log.clone();
-            start(&log, "all-in-one", &warnings, |kit| all_in_one::run(*args, flags, kit))
+            start(&log, "all-in-one", &warnings, |kit| {
+                all_in_one::run(*args, flags, kit)
+            })
         }
         Command::Tools(args) => tools::run(args.tool),
         Command::Completion { shell } => {
@@ -119,7 +131,10 @@ fn threads() -> std::io::Result<Runtime> {
 }
 
 fn asks_for_version(args: &[OsString]) -> bool {
-    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--version")
+    args.iter()
+        .skip(1)
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--version")
 }
 
 fn print(text: &str) -> ExitCode {

@@ -23,6 +23,7 @@ use crate::endpoints::resolve::{Resolve, ResolveError};
 use crate::endpoints::{EndpointSet, SystemResolver};
 use crate::grpc::QueryServer;
 use crate::http::{self, Api};
+use crate::limited::Limited;
 use crate::metrics::{EndpointMetrics, QueryMetrics};
 use crate::peers::Peers;
 use crate::service::Service;
@@ -81,9 +82,12 @@ struct Queryable(Arc<EndpointSet>);
 impl Endpoints for Queryable {
     fn snapshot(&self) -> Vec<Endpoint> {
         let members = self.0.members();
-        let open = members.iter().filter(|m| m.is_queryable() && m.info().apis.store);
-        open.map(|m| Endpoint { address: Arc::clone(m.address()), store: Arc::clone(m.store()) })
-            .collect()
+        let open = members.iter().filter(|member| member.has_open_store());
+        open.map(|m| Endpoint {
+            address: Arc::clone(m.address()),
+            store: Arc::clone(m.store()),
+        })
+        .collect()
     }
 }
 
@@ -122,7 +126,9 @@ impl Querier {
             },
         ));
         let metrics = QueryMetrics::register(&kit.metrics);
-        metrics.gate_max.set(i64::try_from(config.engine.max_concurrent).unwrap_or(i64::MAX));
+        metrics
+            .gate_max
+            .set(i64::try_from(config.engine.max_concurrent).unwrap_or(i64::MAX));
         let experimental = config.engine.experimental;
         let service = Arc::new(Service {
             engine: Arc::new(Engine::new(engine_options(&config)).map_err(StartError::Threads)?),
@@ -145,7 +151,7 @@ impl Querier {
             replica_labels: config.answers.replica_labels.clone(),
         });
         let services = Services {
-            store: Some(proxy),
+            store: Some(Limited::around(proxy, config.limits)),
             rules: Some(Arc::clone(&peers) as _),
             targets: Some(Arc::clone(&peers) as _),
             metadata: Some(Arc::clone(&peers) as _),
@@ -162,7 +168,15 @@ impl Querier {
             config,
             kit: kit.clone(),
         });
-        Ok(Self { http, grpc, api, routes: parts.routes, services, ready: parts.ready, kit })
+        Ok(Self {
+            http,
+            grpc,
+            api,
+            routes: parts.routes,
+            services,
+            ready: parts.ready,
+            kit,
+        })
     }
 
     /// Returns the address that serves HTTP.
@@ -177,7 +191,15 @@ impl Querier {
 
     /// Starts everything in `group`.
     pub fn spawn(self, group: &mut TaskGroup) {
-        let Self { http, grpc, api, routes, services, ready, kit } = self;
+        let Self {
+            http,
+            grpc,
+            api,
+            routes,
+            services,
+            ready,
+            kit,
+        } = self;
         let endpoints = Arc::clone(&api.endpoints);
         let probe = kit.probe.clone();
         let updated = move || {
@@ -186,7 +208,10 @@ impl Querier {
             }
         };
         group.spawn("endpoints", endpoints.run(kit.shutdown.clone(), updated));
-        group.spawn("http", http.serve(kit.clone(), http::router(api).merge(routes)));
+        group.spawn(
+            "http",
+            http.serve(kit.clone(), http::router(api).merge(routes)),
+        );
         let grpc_routes = services.into_routes(&kit.probe);
         group.spawn("grpc", grpc.serve(kit, grpc_routes, STREAMING_METHODS));
     }
@@ -195,13 +220,21 @@ impl Querier {
 fn engine_options(config: &Config) -> EngineOptions {
     /// Samples are not what is limited here: memory is.
     const MAX_SAMPLES: usize = i32::MAX as usize;
-    let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let ms =
+        |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let defaults = EngineOptions::default();
     EngineOptions {
-        lookback_delta_ms: config.engine.lookback_delta.map_or(defaults.lookback_delta_ms, ms),
+        lookback_delta_ms: config
+            .engine
+            .lookback_delta
+            .map_or(defaults.lookback_delta_ms, ms),
         max_samples: MAX_SAMPLES,
         subquery_step_ms: ms(config.engine.default_evaluation_interval),
-        threads: if config.engine.threads == 0 { defaults.threads } else { config.engine.threads },
+        threads: if config.engine.threads == 0 {
+            defaults.threads
+        } else {
+            config.engine.threads
+        },
         ..defaults
     }
 }

@@ -28,7 +28,9 @@ enum Frame {
 impl QueryApi for QueryServer {
     async fn query(&self, request: pb::QueryRequest) -> Result<QueryStream, StoreError> {
         let batch = request.response_batch_size;
-        let when = When::Instant { ts: milliseconds(request.time_seconds) };
+        let when = When::Instant {
+            ts: milliseconds(request.time_seconds),
+        };
         let query = Query {
             text: request.query,
             when,
@@ -53,7 +55,9 @@ impl QueryApi for QueryServer {
                 }
                 Frame::Series(series) => Wire::TimeseriesBatch(pb::TimeSeriesBatch { series }),
             };
-            Ok(pb::QueryResponse { result: Some(result) })
+            Ok(pb::QueryResponse {
+                result: Some(result),
+            })
         });
         Ok(Box::pin(stream::iter(frames)))
     }
@@ -63,17 +67,25 @@ impl QueryApi for QueryServer {
         request: pb::QueryRangeRequest,
     ) -> Result<QueryRangeStream, StoreError> {
         let batch = request.response_batch_size;
-        let (start, end) =
-            (milliseconds(request.start_time_seconds), milliseconds(request.end_time_seconds));
+        let (start, end) = (
+            milliseconds(request.start_time_seconds),
+            milliseconds(request.end_time_seconds),
+        );
         let step = milliseconds(request.interval_seconds);
         if end < start {
-            return Err(StoreError::invalid("end timestamp must not be before start time"));
+            return Err(StoreError::invalid(
+                "end timestamp must not be before start time",
+            ));
         }
         if step <= 0 {
-            return Err(StoreError::invalid("the interval must be at least one second"));
+            return Err(StoreError::invalid(
+                "the interval must be at least one second",
+            ));
         }
         if end.saturating_sub(start) / step > MAX_STEPS {
-            return Err(StoreError::invalid("more than 11,000 points per timeseries"));
+            return Err(StoreError::invalid(
+                "more than 11,000 points per timeseries",
+            ));
         }
         let query = Query {
             text: request.query,
@@ -99,7 +111,9 @@ impl QueryApi for QueryServer {
                 }
                 Frame::Series(series) => Wire::TimeseriesBatch(pb::TimeSeriesBatch { series }),
             };
-            Ok(pb::QueryRangeResponse { result: Some(result) })
+            Ok(pb::QueryRangeResponse {
+                result: Some(result),
+            })
         });
         Ok(Box::pin(stream::iter(frames)))
     }
@@ -108,7 +122,10 @@ impl QueryApi for QueryServer {
 impl QueryServer {
     async fn frames(&self, query: Query, batch: i64) -> Result<Vec<Frame>, StoreError> {
         let batch = usize::try_from(batch).unwrap_or(1).max(1);
-        Ok(self.0.run(query, move |outcome| frames(outcome, batch)).await?)
+        Ok(self
+            .0
+            .run(query, move |outcome| frames(outcome, batch))
+            .await?)
     }
 }
 
@@ -189,7 +206,10 @@ fn labels(labels: &model::Labels) -> Vec<pb::Label> {
 fn histogram(timestamp: i64, value: &model::histogram::FloatHistogram) -> prompb::Histogram {
     use model::histogram::{CounterResetHint, Span};
     let spans = |spans: &[Span]| {
-        let span = |span: &Span| prompb::BucketSpan { offset: span.offset, length: span.length };
+        let span = |span: &Span| prompb::BucketSpan {
+            offset: span.offset,
+            length: span.length,
+        };
         spans.iter().map(span).collect()
     };
     let hint = match value.counter_reset_hint {
@@ -203,7 +223,9 @@ fn histogram(timestamp: i64, value: &model::histogram::FloatHistogram) -> prompb
         sum: value.sum,
         schema: value.schema,
         zero_threshold: value.zero_threshold,
-        zero_count: Some(prompb::histogram::ZeroCount::ZeroCountFloat(value.zero_count)),
+        zero_count: Some(prompb::histogram::ZeroCount::ZeroCountFloat(
+            value.zero_count,
+        )),
         negative_spans: spans(&value.negative_spans),
         negative_counts: value.negative_buckets.clone(),
         positive_spans: spans(&value.positive_spans),
@@ -216,7 +238,9 @@ fn histogram(timestamp: i64, value: &model::histogram::FloatHistogram) -> prompb
 }
 
 fn store_match(sets: &[pb::StoreMatchers]) -> Result<Vec<Vec<model::Matcher>>, StoreError> {
-    sets.iter().map(|set| matchers_from_proto(&set.label_matchers)).collect()
+    sets.iter()
+        .map(|set| matchers_from_proto(&set.label_matchers))
+        .collect()
 }
 
 fn milliseconds(seconds: i64) -> i64 {
@@ -228,5 +252,8 @@ fn lookback(seconds: i64) -> Option<i64> {
 }
 
 fn timeout(seconds: i64) -> Option<Duration> {
-    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    u64::try_from(seconds)
+        .ok()
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
 }

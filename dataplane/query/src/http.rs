@@ -56,21 +56,31 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
         .route("/series", get(metadata::series).post(metadata::series))
-        .route("/labels", get(metadata::label_names).post(metadata::label_names))
+        .route(
+            "/labels",
+            get(metadata::label_names).post(metadata::label_names),
+        )
         .route("/label/{name}/values", get(metadata::label_values))
         .route("/stores", get(status::stores))
         .route("/rules", get(peers::rules))
         .route("/alerts", get(peers::alerts))
         .route("/targets", get(peers::targets))
         .route("/metadata", get(peers::metric_metadata))
-        .route("/query_exemplars", get(peers::exemplars).post(peers::exemplars))
+        .route(
+            "/query_exemplars",
+            get(peers::exemplars).post(peers::exemplars),
+        )
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/flags", get(status::flags))
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/hindsight", get(status::hindsight))
         .fallback(not_found)
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
-    let v1 = if cors { v1.layer(axum::middleware::from_fn(allow_origins)) } else { v1 };
+    let v1 = if cors {
+        v1.layer(axum::middleware::from_fn(allow_origins))
+    } else {
+        v1
+    };
     let pages = Router::new()
         .nest("/api/v1", v1)
         .merge(ui::router(api.kit.build.version))
@@ -104,7 +114,10 @@ async fn allow_origins(request: Request, next: Next) -> Response {
         ),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, X-Partial-Response"),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Date, X-Partial-Response",
+        ),
     ];
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
@@ -112,7 +125,9 @@ async fn allow_origins(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -121,7 +136,10 @@ async fn allow_origins(request: Request, next: Next) -> Response {
 fn answer(body: Vec<u8>, partial: bool) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if partial {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PARTIAL_RESPONSE, HeaderValue::from_static("true"));
@@ -134,9 +152,13 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Response;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        let is_form = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes().starts_with(b"application/x-www-form-urlencoded")
-        });
+        let is_form = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| {
+                kind.as_bytes()
+                    .starts_with(b"application/x-www-form-urlencoded")
+            });
         let query = request.uri().query().unwrap_or("").to_owned();
         if !(is_form && request.method() == Method::POST) {
             return Ok(Self::decode(&query, b""));
@@ -170,7 +192,11 @@ impl Scope {
             .unwrap_or(&answers.default_tenant);
         Ok(Self {
             dedup: form.switch("dedup", true)?,
-            replica_labels: if asked.is_empty() { answers.replica_labels.clone() } else { asked },
+            replica_labels: if asked.is_empty() {
+                answers.replica_labels.clone()
+            } else {
+                asked
+            },
             partial_response: form.switch("partial_response", answers.partial_response)?,
             store_match: form.selectors("storeMatch[]")?,
             tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
@@ -179,7 +205,11 @@ impl Scope {
 
     /// Returns the labels to strip.
     fn stripped(&self) -> Vec<String> {
-        if self.dedup { self.replica_labels.clone() } else { Vec::new() }
+        if self.dedup {
+            self.replica_labels.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     fn strategy(&self) -> storeapi::PartialResponse {

@@ -3,7 +3,7 @@
 //! In reading order: [`config`] (what a querier is told), [`component`] (how it is built and run),
 //! [`endpoints`] (which stores there are), `service` (limits, deadline and evaluation of a query),
 //! `select` (from the engine's selectors to a stream of series and back to columns), `http` and
-//! `grpc` (the two ways in), `peers` (rules, targets, metadata and exemplars of the endpoints),
+//! `grpc` with `limited` (the two ways in), `peers` (rules, targets, metadata and exemplars of the endpoints),
 //! [`metrics`].
 //!
 //! A query goes: `http` decodes the request, `service` takes a turn at the gate and runs the engine on
@@ -20,6 +20,7 @@ pub mod config;
 pub mod endpoints;
 mod grpc;
 mod http;
+mod limited;
 pub mod metrics;
 mod peers;
 mod select;

@@ -74,7 +74,11 @@ impl EndpointMetrics {
         self.connections.clear();
         for member in members.iter().filter(|member| member.is_queryable()) {
             let info = member.info();
-            let labels = info.label_sets.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let labels = info
+                .label_sets
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>();
             self.connections
                 .get_or_create_owned(&Connection {
                     external_labels: labels.join(","),
@@ -100,7 +104,9 @@ impl QueryMetrics {
         let own = Self {
             in_flight: Gauge::default(),
             gate_max: Gauge::default(),
-            gate_wait: Histogram::new([0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 120.0]),
+            gate_wait: Histogram::new([
+                0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 120.0,
+            ]),
             range_timespan: Histogram::new(TIMESPAN_SECONDS),
             partial_answers: Counter::default(),
         };

@@ -42,7 +42,10 @@ impl Peers {
                 async move { answer.await.map_err(|error| error.of_store(&address)) }
             })
             .collect();
-        let mut gathered = Answer { value: Vec::new(), warnings: Vec::new() };
+        let mut gathered = Answer {
+            value: Vec::new(),
+            warnings: Vec::new(),
+        };
         while let Some(answer) = calls.next().await {
             match answer {
                 Ok(answer) => {
@@ -69,13 +72,20 @@ impl RulesApi for Peers {
     ) -> Result<Answer<Vec<pb::RuleGroup>>, StoreError> {
         let strategy = request.partial_response_strategy;
         let answer = self
-            .gather(strategy, |apis| apis.rules, |peer| {
-                let request = request.clone();
-                Box::pin(async move { peer.rules(request).await })
-            })
+            .gather(
+                strategy,
+                |apis| apis.rules,
+                |peer| {
+                    let request = request.clone();
+                    Box::pin(async move { peer.rules(request).await })
+                },
+            )
             .await?;
         let groups = answer.value.into_iter().flatten().collect();
-        Ok(Answer { value: rules::join(groups, &self.replica_labels), warnings: answer.warnings })
+        Ok(Answer {
+            value: rules::join(groups, &self.replica_labels),
+            warnings: answer.warnings,
+        })
     }
 }
 
@@ -87,9 +97,11 @@ impl TargetsApi for Peers {
     ) -> Result<Answer<pb::TargetDiscovery>, StoreError> {
         let strategy = request.partial_response_strategy;
         let answer = self
-            .gather(strategy, |apis| apis.targets, |peer| {
-                Box::pin(async move { peer.targets(request).await })
-            })
+            .gather(
+                strategy,
+                |apis| apis.targets,
+                |peer| Box::pin(async move { peer.targets(request).await }),
+            )
             .await?;
         let mut all = pb::TargetDiscovery::default();
         for mut targets in answer.value {
@@ -106,18 +118,32 @@ impl TargetsApi for Peers {
         // Of replicas of one target the one scraped last is shown.
         let place = |target: &pb::ActiveTarget| {
             let labels = |set: &Option<pb::LabelSet>| set.clone().unwrap_or_default().labels;
-            let pairs = labels(&target.labels).into_iter().map(|label| (label.name, label.value));
-            (target.scrape_pool.clone(), target.scrape_url.clone(), pairs.collect::<Vec<_>>())
+            let pairs = labels(&target.labels)
+                .into_iter()
+                .map(|label| (label.name, label.value));
+            (
+                target.scrape_pool.clone(),
+                target.scrape_url.clone(),
+                pairs.collect::<Vec<_>>(),
+            )
         };
         let scraped = |target: &pb::ActiveTarget| {
-            target.last_scrape.as_ref().map_or((0, 0), |time| (time.seconds, time.nanos))
+            target
+                .last_scrape
+                .as_ref()
+                .map_or((0, 0), |time| (time.seconds, time.nanos))
         };
         all.active_targets.sort_by(|a, b| {
-            place(a).cmp(&place(b)).then_with(|| scraped(b).cmp(&scraped(a)))
+            place(a)
+                .cmp(&place(b))
+                .then_with(|| scraped(b).cmp(&scraped(a)))
         });
         all.active_targets.dedup_by(|a, b| place(a) == place(b));
         all.dropped_targets.dedup();
-        Ok(Answer { value: all, warnings: answer.warnings })
+        Ok(Answer {
+            value: all,
+            warnings: answer.warnings,
+        })
     }
 }
 
@@ -130,10 +156,14 @@ impl MetadataApi for Peers {
         let strategy = request.partial_response_strategy;
         let limit = request.limit;
         let answer = self
-            .gather(strategy, |apis| apis.metadata, |peer| {
-                let request = request.clone();
-                Box::pin(async move { peer.metric_metadata(request).await })
-            })
+            .gather(
+                strategy,
+                |apis| apis.metadata,
+                |peer| {
+                    let request = request.clone();
+                    Box::pin(async move { peer.metric_metadata(request).await })
+                },
+            )
             .await?;
         let mut all = pb::MetricMetadata::default();
         for part in answer.value {
@@ -155,7 +185,10 @@ impl MetadataApi for Peers {
             };
             all.metadata.retain(|metric, _| kept.contains(metric));
         }
-        Ok(Answer { value: all, warnings: answer.warnings })
+        Ok(Answer {
+            value: all,
+            warnings: answer.warnings,
+        })
     }
 }
 
@@ -167,30 +200,42 @@ impl ExemplarsApi for Peers {
     ) -> Result<Answer<Vec<pb::ExemplarData>>, StoreError> {
         let strategy = request.partial_response_strategy;
         let answer = self
-            .gather(strategy, |apis| apis.exemplars.is_some(), |peer| {
-                let request = request.clone();
-                Box::pin(async move { peer.exemplars(request).await })
-            })
+            .gather(
+                strategy,
+                |apis| apis.exemplars.is_some(),
+                |peer| {
+                    let request = request.clone();
+                    Box::pin(async move { peer.exemplars(request).await })
+                },
+            )
             .await?;
         let mut all: Vec<pb::ExemplarData> = Vec::new();
         for mut data in answer.value.into_iter().flatten() {
             strip(&mut data.series_labels, &self.replica_labels);
-            match all.iter_mut().find(|known| known.series_labels == data.series_labels) {
+            match all
+                .iter_mut()
+                .find(|known| known.series_labels == data.series_labels)
+            {
                 Some(known) => known.exemplars.append(&mut data.exemplars),
                 None => all.push(data),
             }
         }
         for data in &mut all {
-            data.exemplars.sort_by(|a, b| a.ts.cmp(&b.ts).then(a.value.total_cmp(&b.value)));
+            data.exemplars
+                .sort_by(|a, b| a.ts.cmp(&b.ts).then(a.value.total_cmp(&b.value)));
             data.exemplars.dedup();
         }
-        Ok(Answer { value: all, warnings: answer.warnings })
+        Ok(Answer {
+            value: all,
+            warnings: answer.warnings,
+        })
     }
 }
 
 /// Removes the labels that tell replicas apart.
 fn strip(labels: &mut Option<pb::LabelSet>, replica_labels: &[String]) {
     if let Some(set) = labels {
-        set.labels.retain(|label| !replica_labels.contains(&label.name));
+        set.labels
+            .retain(|label| !replica_labels.contains(&label.name));
     }
 }

@@ -8,9 +8,7 @@ mod pump;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use promql::context::{Interrupt, QueryContext};
-use promql::queryable::{
-    Queryable, QueryableError, SelectHints, SelectRequest, Series, SeriesSet,
-};
+use promql::queryable::{Queryable, QueryableError, SelectHints, SelectRequest, Series, SeriesSet};
 use promql::symbols::{SymbolLabels, SymbolTable};
 use storeapi::dedup::Algorithm;
 use storeapi::proto::thanos as pb;
@@ -74,7 +72,10 @@ impl Queryable for Selection {
             .proxy
             .select(&Arc::new(store_request))
             .map_err(|error| QueryableError::Storage(error.to_string()))?;
-        self.coverage.lock().unwrap_or_else(PoisonError::into_inner).push(selected.coverage);
+        self.coverage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(selected.coverage);
         let batches = Batches::start(&self.runtime, selected.stream, self.cancel.clone());
         let reader = data::Reader {
             wanted,
@@ -83,7 +84,12 @@ impl Queryable for Selection {
             memory: Arc::clone(cx.memory()),
             selector: selector_text(request.matchers).into(),
         };
-        Ok(Box::new(StoreSeriesSet { batches, reader, cx: cx.clone(), warnings: Vec::new() }))
+        Ok(Box::new(StoreSeriesSet {
+            batches,
+            reader,
+            cx: cx.clone(),
+            warnings: Vec::new(),
+        }))
     }
 }
 
@@ -152,8 +158,10 @@ const NEEDS_SEVERAL_SAMPLES: [&str; 12] = [
 ];
 
 fn max_resolution_ms(allowed_ms: i64, hints: &SelectHints) -> i64 {
-    let needs_several =
-        hints.func.as_deref().is_some_and(|func| NEEDS_SEVERAL_SAMPLES.contains(&func));
+    let needs_several = hints
+        .func
+        .as_deref()
+        .is_some_and(|func| NEEDS_SEVERAL_SAMPLES.contains(&func));
     if needs_several && hints.range_ms > 0 {
         allowed_ms.min(hints.range_ms / 2)
     } else {
@@ -164,10 +172,17 @@ fn max_resolution_ms(allowed_ms: i64, hints: &SelectHints) -> i64 {
 fn query_hints(hints: &SelectHints) -> pb::QueryHints {
     pb::QueryHints {
         step_millis: hints.step_ms,
-        func: hints.func.as_ref().map(|name| pb::Func { name: name.clone() }),
-        grouping: (!hints.grouping.is_empty() || hints.by)
-            .then(|| pb::Grouping { by: hints.by, labels: hints.grouping.clone() }),
-        range: (hints.range_ms > 0).then_some(pb::Range { millis: hints.range_ms }),
+        func: hints
+            .func
+            .as_ref()
+            .map(|name| pb::Func { name: name.clone() }),
+        grouping: (!hints.grouping.is_empty() || hints.by).then(|| pb::Grouping {
+            by: hints.by,
+            labels: hints.grouping.clone(),
+        }),
+        range: (hints.range_ms > 0).then_some(pb::Range {
+            millis: hints.range_ms,
+        }),
         ..pb::QueryHints::default()
     }
 }

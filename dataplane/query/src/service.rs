@@ -71,7 +71,9 @@ impl Outcome {
 
 /// Returns whether one of an answer's warnings is about the data and not about the expression.
 pub(crate) fn has_storage_warning(warnings: &[String]) -> bool {
-    warnings.iter().any(|text| !text.starts_with("PromQL warning: "))
+    warnings
+        .iter()
+        .any(|text| !text.starts_with("PromQL warning: "))
 }
 
 /// Why a query has no result.
@@ -162,12 +164,11 @@ impl Service {
     ) -> Result<T, QueryError> {
         let began = Instant::now();
         let expr = self.parse(&query.text)?;
-        let timeout = query.timeout.map_or(self.config.timeout, |t| t.min(self.config.timeout));
+        let timeout = query
+            .timeout
+            .map_or(self.config.timeout, |t| t.min(self.config.timeout));
         let deadline = began + timeout;
-        let turn = tokio::time::timeout_at(
-            deadline.into(),
-            Arc::clone(&self.gate).acquire_owned(),
-        );
+        let turn = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.gate).acquire_owned());
         let turn = match turn.await {
             Ok(Ok(turn)) => turn,
             Ok(Err(_closed)) => return Err(QueryError::ShuttingDown),
@@ -176,10 +177,15 @@ impl Service {
         let queued = began.elapsed();
         self.metrics.gate_wait.observe(queued.as_secs_f64());
         self.metrics.in_flight.inc();
-        let in_flight = InFlight { metrics: self.metrics.clone(), _turn: turn };
+        let in_flight = InFlight {
+            metrics: self.metrics.clone(),
+            _turn: turn,
+        };
         if let When::Range { start, end, .. } = query.when {
             #[expect(clippy::cast_precision_loss, reason = "a histogram's observation")]
-            self.metrics.range_timespan.observe(end.saturating_sub(start) as f64 / 1000.0);
+            self.metrics
+                .range_timespan
+                .observe(end.saturating_sub(start) as f64 / 1000.0);
         }
 
         let cancel = CancelOnDrop {
@@ -192,7 +198,9 @@ impl Service {
             .text(query.text.as_str())
             .deadline(deadline)
             .cancel_flag(Arc::clone(&cancel.flag))
-            .memory(Arc::new(MemoryAccount::with_limit(self.config.memory_limit_bytes)));
+            .memory(Arc::new(MemoryAccount::with_limit(
+                self.config.memory_limit_bytes,
+            )));
         if let Some(lookback) = self.lookback_delta_ms(&query) {
             context = context.lookback_delta_ms(lookback);
         }
@@ -212,7 +220,10 @@ impl Service {
             let recorders = coverage.lock().unwrap_or_else(PoisonError::into_inner);
             let outcome = Outcome {
                 result,
-                coverage: recorders.iter().map(|recorder| recorder.snapshot()).collect(),
+                coverage: recorders
+                    .iter()
+                    .map(|recorder| recorder.snapshot())
+                    .collect(),
                 queued,
                 evaluated: started.elapsed(),
             };
@@ -251,7 +262,11 @@ impl Service {
             proxy: Arc::clone(&self.proxy),
             runtime: self.runtime.clone(),
             options: SelectOptions {
-                replica_labels: if query.dedup { query.replica_labels.clone() } else { Vec::new() },
+                replica_labels: if query.dedup {
+                    query.replica_labels.clone()
+                } else {
+                    Vec::new()
+                },
                 dedup: self.answers.dedup,
                 max_resolution_ms: query.max_resolution_ms,
                 partial_response: if query.partial_response {

@@ -27,8 +27,16 @@ struct Asset {
 const PAGE: &str = include_str!("../assets/index.html");
 
 const ASSETS: [Asset; 5] = [
-    Asset { path: "/", content_type: "text/html; charset=utf-8", body: PAGE },
-    Asset { path: "/graph", content_type: "text/html; charset=utf-8", body: PAGE },
+    Asset {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        body: PAGE,
+    },
+    Asset {
+        path: "/graph",
+        content_type: "text/html; charset=utf-8",
+        body: PAGE,
+    },
     Asset {
         path: "/assets/app.js",
         content_type: "text/javascript; charset=utf-8",
@@ -53,13 +61,18 @@ pub fn router<S: Clone + Send + Sync + 'static>(version: &str) -> Router<S> {
         .unwrap_or_else(|_| HeaderValue::from_static("\"0\""));
     ASSETS.iter().fold(Router::new(), |router, asset| {
         let tag = tag.clone();
-        router.route(asset.path, get(async move |headers: HeaderMap| asset.answer(&headers, tag)))
+        router.route(
+            asset.path,
+            get(async move |headers: HeaderMap| asset.answer(&headers, tag)),
+        )
     })
 }
 
 impl Asset {
     fn answer(&self, asked: &HeaderMap, tag: HeaderValue) -> Response {
-        let fresh = asked.get(header::IF_NONE_MATCH).is_some_and(|held| *held == tag);
+        let fresh = asked
+            .get(header::IF_NONE_MATCH)
+            .is_some_and(|held| *held == tag);
         let mut response = if fresh {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
@@ -119,10 +132,17 @@ mod tests {
     fn a_fresh_copy_is_not_sent_again() {
         let tag = HeaderValue::from_static("\"1\"");
         let mut headers = HeaderMap::new();
-        assert_eq!(asset("/").answer(&headers, tag.clone()).status(), StatusCode::OK);
+        assert_eq!(
+            asset("/").answer(&headers, tag.clone()).status(),
+            StatusCode::OK
+        );
         headers.insert(header::IF_NONE_MATCH, tag.clone());
         let response = asset("/").answer(&headers, tag);
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
-        assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        assert!(
+            response
+                .headers()
+                .contains_key(header::CONTENT_SECURITY_POLICY)
+        );
     }
 }

@@ -80,7 +80,8 @@ pub(super) fn add(command: clap::Command, subcommand: &str) -> clap::Command {
     command.args(names(subcommand).into_iter().map(|name| {
         let arg = Arg::new(name).long(name).hide(true);
         if SWITCHES.contains(&name) {
-            arg.action(ArgAction::Set).value_parser(clap::value_parser!(bool))
+            arg.action(ArgAction::Set)
+                .value_parser(clap::value_parser!(bool))
         } else {
             arg.action(ArgAction::Append)
         }
@@ -89,7 +90,9 @@ pub(super) fn add(command: clap::Command, subcommand: &str) -> clap::Command {
 
 /// Says of each that was given that it does nothing.
 pub(super) fn warnings(subcommand: &str, matches: &ArgMatches) -> Vec<String> {
-    let given = names(subcommand).into_iter().filter(|name| is_given(matches, name));
+    let given = names(subcommand)
+        .into_iter()
+        .filter(|name| is_given(matches, name));
     given
         .map(|name| format!("flag --{name} is accepted for compatibility and has no effect"))
         .collect()

@@ -47,50 +47,96 @@ pub struct QuerySettings {
     #[arg(id = "endpoint", long = "endpoint", value_name = "ADDRESS")]
     pub endpoint: Vec<String>,
     /// Address of a store that is always asked, whether or not it answered lately (repeated).
-    #[arg(id = "endpoint-strict", long = "endpoint-strict", value_name = "HOST:PORT")]
+    #[arg(
+        id = "endpoint-strict",
+        long = "endpoint-strict",
+        value_name = "HOST:PORT"
+    )]
     pub endpoint_strict: Vec<String>,
     /// Address of a group of equal stores (repeated).
     #[arg(id = "endpoint-group", long = "endpoint-group", value_name = "ADDRESS")]
     pub endpoint_group: Vec<String>,
     /// Address of a group of equal stores that is always asked (repeated).
-    #[arg(id = "endpoint-group-strict", long = "endpoint-group-strict", value_name = "HOST:PORT")]
+    #[arg(
+        id = "endpoint-group-strict",
+        long = "endpoint-group-strict",
+        value_name = "HOST:PORT"
+    )]
     pub endpoint_group_strict: Vec<String>,
     /// Deprecated spelling of --endpoint (repeated).
     #[arg(id = "store", long = "store", value_name = "ADDRESS", hide = true)]
     pub store_alias: Vec<String>,
     /// Path to the YAML file that lists endpoints.
-    #[arg(id = "endpoint.sd-config-file", long = "endpoint.sd-config-file", value_name = "PATH")]
+    #[arg(
+        id = "endpoint.sd-config-file",
+        long = "endpoint.sd-config-file",
+        value_name = "PATH"
+    )]
     pub sd_config_file: Option<PathBuf>,
     /// The list of endpoints itself as YAML; excludes the file.
-    #[arg(id = "endpoint.sd-config", long = "endpoint.sd-config", value_name = "CONTENT")]
+    #[arg(
+        id = "endpoint.sd-config",
+        long = "endpoint.sd-config",
+        value_name = "CONTENT"
+    )]
     pub sd_config: Option<String>,
     /// How often the file with endpoints is read again.
-    #[arg(id = "endpoint.sd-config-reload-interval", long = "endpoint.sd-config-reload-interval", default_value = "5m")]
+    #[arg(
+        id = "endpoint.sd-config-reload-interval",
+        long = "endpoint.sd-config-reload-interval",
+        default_value = "5m"
+    )]
     pub sd_config_reload_interval: HumanDuration,
     /// File with endpoints in Prometheus' file discovery format; may hold * (repeated).
     #[arg(id = "store.sd-files", long = "store.sd-files", value_name = "PATH")]
     pub sd_files: Vec<PathBuf>,
     /// How often those files are read again.
-    #[arg(id = "store.sd-interval", long = "store.sd-interval", default_value = "5m")]
+    #[arg(
+        id = "store.sd-interval",
+        long = "store.sd-interval",
+        default_value = "5m"
+    )]
     pub sd_interval: HumanDuration,
     /// How often names of endpoints are looked up again.
-    #[arg(id = "store.sd-dns-interval", long = "store.sd-dns-interval", default_value = "30s")]
+    #[arg(
+        id = "store.sd-dns-interval",
+        long = "store.sd-dns-interval",
+        default_value = "30s"
+    )]
     pub sd_dns_interval: HumanDuration,
     /// An endpoint that has not answered for so long is forgotten.
-    #[arg(id = "store.unhealthy-timeout", long = "store.unhealthy-timeout", default_value = "5m")]
+    #[arg(
+        id = "store.unhealthy-timeout",
+        long = "store.unhealthy-timeout",
+        default_value = "5m"
+    )]
     pub unhealthy_timeout: HumanDuration,
     /// A store that sends nothing for so long is left out of the answer; 0ms waits for ever.
-    #[arg(id = "store.response-timeout", long = "store.response-timeout", default_value = "0ms")]
+    #[arg(
+        id = "store.response-timeout",
+        long = "store.response-timeout",
+        default_value = "0ms"
+    )]
     pub response_timeout: HumanDuration,
     /// How long an endpoint may take to say what it is.
-    #[arg(id = "endpoint.info-timeout", long = "endpoint.info-timeout", default_value = "5s", hide = true)]
+    #[arg(
+        id = "endpoint.info-timeout",
+        long = "endpoint.info-timeout",
+        default_value = "5s",
+        hide = true
+    )]
     pub info_timeout: HumanDuration,
 
     /// Longest time a query may take.
     #[arg(id = "query.timeout", long = "query.timeout", default_value = "2m")]
     pub timeout: HumanDuration,
     /// Queries evaluated at once; further ones wait.
-    #[arg(id = "query.max-concurrent", long = "query.max-concurrent", default_value_t = 20, value_name = "COUNT")]
+    #[arg(
+        id = "query.max-concurrent",
+        long = "query.max-concurrent",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
     pub max_concurrent: usize,
     /// How far an instant selector looks back; 5m if not given.
     #[arg(id = "query.lookback-delta", long = "query.lookback-delta")]
@@ -99,38 +145,85 @@ pub struct QuerySettings {
     #[arg(id = "query.dynamic-lookback-delta", long = "query.dynamic-lookback-delta", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub dynamic_lookback_delta: bool,
     /// Step of subqueries that name none.
-    #[arg(id = "query.default-evaluation-interval", long = "query.default-evaluation-interval", default_value = "1m")]
+    #[arg(
+        id = "query.default-evaluation-interval",
+        long = "query.default-evaluation-interval",
+        default_value = "1m"
+    )]
     pub default_evaluation_interval: HumanDuration,
     /// Smallest step of range queries that name none.
-    #[arg(id = "query.default-step", long = "query.default-step", default_value = "1s")]
+    #[arg(
+        id = "query.default-step",
+        long = "query.default-step",
+        default_value = "1s"
+    )]
     pub default_step: HumanDuration,
     /// Allow downsampled data of a fifth of the step where a request does not say.
     #[arg(id = "query.auto-downsampling", long = "query.auto-downsampling", action = ArgAction::Set, default_value_t = false)]
     pub auto_downsampling: bool,
     /// What max_source_resolution=auto means to an instant query.
-    #[arg(id = "query.instant.default.max_source_resolution", long = "query.instant.default.max_source_resolution", default_value = "0s", hide = true)]
+    #[arg(
+        id = "query.instant.default.max_source_resolution",
+        long = "query.instant.default.max_source_resolution",
+        default_value = "0s",
+        hide = true
+    )]
     pub instant_max_resolution: HumanDuration,
     /// How far back label and series calls look that give no start; 0s is all of time.
-    #[arg(id = "query.metadata.default-time-range", long = "query.metadata.default-time-range", default_value = "0s")]
+    #[arg(
+        id = "query.metadata.default-time-range",
+        long = "query.metadata.default-time-range",
+        default_value = "0s"
+    )]
     pub metadata_range: HumanDuration,
     /// Bytes that one query may hold; beyond, it fails and says which selector was too large.
-    #[arg(id = "query.memory-limit", long = "query.memory-limit", default_value = "2GiB", value_name = "BYTES")]
+    #[arg(
+        id = "query.memory-limit",
+        long = "query.memory-limit",
+        default_value = "2GiB",
+        value_name = "BYTES"
+    )]
     pub memory_limit: ByteSize,
     /// Threads that evaluate one query; 0 is one a core.
-    #[arg(id = "query.threads", long = "query.threads", default_value_t = 0, value_name = "COUNT")]
+    #[arg(
+        id = "query.threads",
+        long = "query.threads",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
     pub threads: usize,
     /// Engine to use. There is one; both of Thanos' names mean it.
-    #[arg(id = "query.promql-engine", long = "query.promql-engine", default_value = "prometheus", hide = true)]
+    #[arg(
+        id = "query.promql-engine",
+        long = "query.promql-engine",
+        default_value = "prometheus",
+        hide = true
+    )]
     pub promql_engine: String,
     /// Where queries are evaluated; only local is known.
-    #[arg(id = "query.mode", long = "query.mode", default_value = "local", hide = true)]
+    #[arg(
+        id = "query.mode",
+        long = "query.mode",
+        default_value = "local",
+        hide = true
+    )]
     pub mode: String,
     /// Feature to enable, e.g. promql-experimental-functions (repeated, or a comma list).
-    #[arg(id = "enable-feature", long = "enable-feature", value_delimiter = ',', value_name = "NAME")]
+    #[arg(
+        id = "enable-feature",
+        long = "enable-feature",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     pub enable_feature: Vec<String>,
 
     /// Label that tells replicas apart (repeated, or a comma list).
-    #[arg(id = "query.replica-label", long = "query.replica-label", value_delimiter = ',', value_name = "NAME")]
+    #[arg(
+        id = "query.replica-label",
+        long = "query.replica-label",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     pub replica_label: Vec<String>,
     /// How samples of replicas become one series: penalty or chain.
     #[arg(id = "deduplication.func", long = "deduplication.func", default_value = "penalty", value_parser = dedup)]
@@ -151,21 +244,39 @@ pub struct QuerySettings {
     #[arg(id = "exemplar.partial-response", long = "exemplar.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub exemplar_partial_response: bool,
     /// Label advertised by Info, as name="value" (repeated).
-    #[arg(id = "selector-label", long = "selector-label", value_name = "NAME=VALUE")]
+    #[arg(
+        id = "selector-label",
+        long = "selector-label",
+        value_name = "NAME=VALUE"
+    )]
     pub selector_label: Vec<String>,
 
     /// HTTP header that names the tenant.
-    #[arg(id = "query.tenant-header", long = "query.tenant-header", default_value = "THANOS-TENANT", value_name = "NAME")]
+    #[arg(
+        id = "query.tenant-header",
+        long = "query.tenant-header",
+        default_value = "THANOS-TENANT",
+        value_name = "NAME"
+    )]
     pub tenant_header: String,
     /// Tenant of requests that name none.
-    #[arg(id = "query.default-tenant-id", long = "query.default-tenant-id", default_value = "default-tenant", value_name = "NAME")]
+    #[arg(
+        id = "query.default-tenant-id",
+        long = "query.default-tenant-id",
+        default_value = "default-tenant",
+        value_name = "NAME"
+    )]
     pub default_tenant: String,
 
     /// Prefix under which the page and the API are served.
     #[arg(id = "web.route-prefix", long = "web.route-prefix", default_value = "")]
     pub route_prefix: String,
     /// Prefix under which a proxy offers them; used as route prefix where that is not given.
-    #[arg(id = "web.external-prefix", long = "web.external-prefix", default_value = "")]
+    #[arg(
+        id = "web.external-prefix",
+        long = "web.external-prefix",
+        default_value = ""
+    )]
     pub external_prefix: String,
     /// Refuse calls of pages from other origins.
     #[arg(id = "web.disable-cors", long = "web.disable-cors", action = ArgAction::Set, default_value_t = false)]
@@ -189,8 +300,12 @@ const EXPERIMENTAL_FEATURES: [&str; 4] = [
 ];
 
 /// Features of Thanos that are always on or mean nothing here.
-const WITHOUT_EFFECT: [&str; 4] =
-    ["promql-at-modifier", "promql-negative-offset", "promql-per-step-stats", "query-pushdown"];
+const WITHOUT_EFFECT: [&str; 4] = [
+    "promql-at-modifier",
+    "promql-negative-offset",
+    "promql-per-step-stats",
+    "query-pushdown",
+];
 
 impl QuerySettings {
     /// Returns usable settings. `flags` are all flags with their values.
@@ -205,7 +320,10 @@ impl QuerySettings {
         flags: BTreeMap<String, String>,
     ) -> anyhow::Result<Config> {
         if !matches!(self.promql_engine.as_str(), "prometheus" | "thanos") {
-            bail!("--query.promql-engine={}: use prometheus", self.promql_engine);
+            bail!(
+                "--query.promql-engine={}: use prometheus",
+                self.promql_engine
+            );
         }
         if self.mode != "local" {
             bail!("--query.mode={} is not supported; use local", self.mode);
@@ -213,7 +331,9 @@ impl QuerySettings {
         if self.max_concurrent == 0 {
             bail!("--query.max-concurrent=0 would answer nothing; give at least 1");
         }
-        let client = ClientSpec { tls: self.client.tls().context("--grpc-client-tls-min-version")? };
+        let client = ClientSpec {
+            tls: self.client.tls().context("--grpc-client-tls-min-version")?,
+        };
         Ok(Config {
             http,
             grpc,
@@ -260,7 +380,10 @@ impl QuerySettings {
                 default_tenant: self.default_tenant.clone(),
             },
             selector_labels: self.selector_labels()?,
-            limits: SeriesLimits { series: limits.series, samples: limits.samples },
+            limits: SeriesLimits {
+                series: limits.series,
+                samples: limits.samples,
+            },
             flags,
         })
     }
@@ -290,18 +413,33 @@ impl QuerySettings {
             path: self.sd_config_file.clone(),
         };
         if sd_config.content.is_some() && sd_config.path.is_some() {
-            bail!("--endpoint.sd-config and --endpoint.sd-config-file exclude each other; give one");
+            bail!(
+                "--endpoint.sd-config and --endpoint.sd-config-file exclude each other; give one"
+            );
         }
-        Ok(EndpointSources { fixed, sd_config, sd_files: self.sd_files.clone(), default_client: client })
+        Ok(EndpointSources {
+            fixed,
+            sd_config,
+            sd_files: self.sd_files.clone(),
+            default_client: client,
+        })
     }
 
     fn prefix(&self) -> anyhow::Result<String> {
-        let given = if self.route_prefix.is_empty() { &self.external_prefix } else { &self.route_prefix };
+        let given = if self.route_prefix.is_empty() {
+            &self.external_prefix
+        } else {
+            &self.route_prefix
+        };
         let prefix = given.trim_matches('/');
         if prefix.contains(['{', '}', '?', '#']) {
             bail!("--web.route-prefix={given} is no path");
         }
-        Ok(if prefix.is_empty() { String::new() } else { format!("/{prefix}") })
+        Ok(if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("/{prefix}")
+        })
     }
 
     fn experimental(&self) -> anyhow::Result<bool> {

@@ -13,11 +13,13 @@ use runtime::grpc::GrpcConfig;
 use runtime::http::HttpConfig;
 use runtime::units::{ByteSize, HumanDuration};
 
-use super::common::{GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, time_ms};
+use super::common::{
+    END_OF_TIME, GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, time_ms,
+};
 
 /// The earliest and the latest time that the flags' defaults mean.
 const MIN_TIME: &str = "0000-01-01T00:00:00Z";
-const MAX_TIME: &str = "9999-12-31T23:59:59Z";
+const MAX_TIME: &str = END_OF_TIME;
 
 /// A store gateway.
 #[derive(Debug, Clone, Args)]
@@ -41,16 +43,35 @@ pub struct StoreSettings {
     pub objstore: ObjstoreArgs,
 
     /// Folder for index-headers and the like; what is in it can be lost.
-    #[arg(id = "data-dir", long = "data-dir", default_value = "./data", value_name = "PATH")]
+    #[arg(
+        id = "data-dir",
+        long = "data-dir",
+        default_value = "./data",
+        value_name = "PATH"
+    )]
     pub data_dir: PathBuf,
     /// How often the bucket is listed.
-    #[arg(id = "sync-block-duration", long = "sync-block-duration", default_value = "15m")]
+    #[arg(
+        id = "sync-block-duration",
+        long = "sync-block-duration",
+        default_value = "15m"
+    )]
     pub sync_interval: HumanDuration,
     /// Index-headers built at once.
-    #[arg(id = "block-sync-concurrency", long = "block-sync-concurrency", default_value_t = 20, value_name = "COUNT")]
+    #[arg(
+        id = "block-sync-concurrency",
+        long = "block-sync-concurrency",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
     pub sync_concurrency: usize,
     /// Metas read at once.
-    #[arg(id = "block-meta-fetch-concurrency", long = "block-meta-fetch-concurrency", default_value_t = 32, value_name = "COUNT")]
+    #[arg(
+        id = "block-meta-fetch-concurrency",
+        long = "block-meta-fetch-concurrency",
+        default_value_t = 32,
+        value_name = "COUNT"
+    )]
     pub meta_concurrency: usize,
     /// Blocks before this time are not served: RFC 3339 or relative to now, e.g. -6w.
     #[arg(id = "min-time", long = "min-time", default_value = MIN_TIME, allow_hyphen_values = true, value_name = "TIME")]
@@ -59,33 +80,71 @@ pub struct StoreSettings {
     #[arg(id = "max-time", long = "max-time", default_value = MAX_TIME, allow_hyphen_values = true, value_name = "TIME")]
     pub max_time: String,
     /// Blocks uploaded less than so long ago are not served yet.
-    #[arg(id = "consistency-delay", long = "consistency-delay", default_value = "0s")]
+    #[arg(
+        id = "consistency-delay",
+        long = "consistency-delay",
+        default_value = "0s"
+    )]
     pub consistency_delay: HumanDuration,
     /// How long blocks that are marked for deletion are still served.
-    #[arg(id = "ignore-deletion-marks-delay", long = "ignore-deletion-marks-delay", default_value = "24h")]
+    #[arg(
+        id = "ignore-deletion-marks-delay",
+        long = "ignore-deletion-marks-delay",
+        default_value = "24h"
+    )]
     pub ignore_deletion_marks_delay: HumanDuration,
 
     /// Memory for postings and series.
-    #[arg(id = "index-cache-size", long = "index-cache-size", default_value = "250MB", value_name = "BYTES")]
+    #[arg(
+        id = "index-cache-size",
+        long = "index-cache-size",
+        default_value = "250MB",
+        value_name = "BYTES"
+    )]
     pub index_cache_size: ByteSize,
     /// Memory that the chunks of all requests together may take while they are fetched.
-    #[arg(id = "chunk-pool-size", long = "chunk-pool-size", default_value = "2GB", value_name = "BYTES")]
+    #[arg(
+        id = "chunk-pool-size",
+        long = "chunk-pool-size",
+        default_value = "2GB",
+        value_name = "BYTES"
+    )]
     pub chunk_pool_size: ByteSize,
     /// Series calls answered at once; further ones wait.
-    #[arg(id = "store.grpc.series-max-concurrency", long = "store.grpc.series-max-concurrency", default_value_t = 20, value_name = "COUNT")]
+    #[arg(
+        id = "store.grpc.series-max-concurrency",
+        long = "store.grpc.series-max-concurrency",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
     pub series_concurrency: usize,
     /// Bytes a single Series call may fetch; 0 is no limit.
-    #[arg(id = "store.grpc.downloaded-bytes-limit", long = "store.grpc.downloaded-bytes-limit", default_value = "0", value_name = "BYTES")]
+    #[arg(
+        id = "store.grpc.downloaded-bytes-limit",
+        long = "store.grpc.downloaded-bytes-limit",
+        default_value = "0",
+        value_name = "BYTES"
+    )]
     pub downloaded_bytes_limit: ByteSize,
     /// An index-header that nobody used for so long is unmapped.
-    #[arg(id = "store.index-header-lazy-reader-idle-timeout", long = "store.index-header-lazy-reader-idle-timeout", default_value = "5m", hide = true)]
+    #[arg(
+        id = "store.index-header-lazy-reader-idle-timeout",
+        long = "store.index-header-lazy-reader-idle-timeout",
+        default_value = "5m",
+        hide = true
+    )]
     pub header_idle_timeout: HumanDuration,
 
     /// Serve no page; there is none yet.
     #[arg(id = "web.disable", long = "web.disable", action = ArgAction::Set, default_value_t = false, hide = true)]
     pub web_disable: bool,
     /// External label by which pages name blocks.
-    #[arg(id = "bucket-web-label", long = "bucket-web-label", default_value = "", value_name = "NAME")]
+    #[arg(
+        id = "bucket-web-label",
+        long = "bucket-web-label",
+        default_value = "",
+        value_name = "NAME"
+    )]
     pub web_label: String,
 }
 

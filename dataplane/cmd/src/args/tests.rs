@@ -12,8 +12,15 @@ fn refused(words: &str) -> String {
 
 fn query(words: &str) -> anyhow::Result<::query::Config> {
     let parsed = parse_words(words)?;
-    let Command::Query(args) = parsed.command else { anyhow::bail!("not query: {words}") };
-    args.settings.config(args.http.config(), args.grpc.config()?, &args.limits, parsed.flags)
+    let Command::Query(args) = parsed.command else {
+        anyhow::bail!("not query: {words}")
+    };
+    args.settings.config(
+        args.http.config(),
+        args.grpc.config()?,
+        &args.limits,
+        parsed.flags,
+    )
 }
 
 #[test]
@@ -49,10 +56,16 @@ fn a_querier_is_configured_as_thanos_is() {
         ("dnssrv+_grpc._tcp.demo-storeapi.ns.svc", false),
         ("c:3", true),
     ];
-    assert_eq!(addresses, expected.map(|(address, strict)| (address.to_owned(), strict)));
+    assert_eq!(
+        addresses,
+        expected.map(|(address, strict)| (address.to_owned(), strict))
+    );
     let tls = config.endpoints.sources.default_client.tls.expect("tls");
     assert_eq!(tls.server_name.as_deref(), Some("stack"));
-    assert_eq!(config.answers.replica_labels, ["prometheus_replica", "replica", "rule_replica"]);
+    assert_eq!(
+        config.answers.replica_labels,
+        ["prometheus_replica", "replica", "rule_replica"]
+    );
     assert_eq!(config.answers.dedup, storeapi::dedup::Algorithm::Chain);
     assert!(!config.answers.partial_response && config.answers.rules_partial_response);
     assert_eq!(config.engine.timeout, Duration::from_secs(300));
@@ -86,12 +99,18 @@ fn what_is_not_understood_is_refused_by_name() {
         ("query --no-such-flag", "--no-such-flag"),
         ("query --no-such.flag=3", "--no-such.flag"),
         ("query --query.timeout=soon", "--query.timeout"),
-        ("query --query.timeout=1m --query.timeout=2m", "--query.timeout"),
+        (
+            "query --query.timeout=1m --query.timeout=2m",
+            "--query.timeout",
+        ),
         ("query --log.level=loud", "--log.level"),
         ("query --deduplication.func=best", "--deduplication.func"),
         ("query --query.enforce-tenancy", "--query.enforce-tenancy"),
         ("store --index-cache-size=much", "--index-cache-size"),
-        ("sidecar --reloader.watch-interval=x", "--reloader.watch-interval"),
+        (
+            "sidecar --reloader.watch-interval=x",
+            "--reloader.watch-interval",
+        ),
         ("compact", "compact"),
     ] {
         let error = refused(words);
@@ -100,7 +119,10 @@ fn what_is_not_understood_is_refused_by_name() {
     for (words, named) in [
         ("query --endpoint=http://a:1", "--endpoint"),
         ("query --endpoint-strict=dns+a:1", "static address"),
-        ("query --endpoint.sd-config=a --endpoint.sd-config-file=b", "exclude each other"),
+        (
+            "query --endpoint.sd-config=a --endpoint.sd-config-file=b",
+            "exclude each other",
+        ),
         ("query --query.max-concurrent=0", "--query.max-concurrent"),
         ("query --enable-feature=magic", "magic"),
         ("query --query.mode=distributed", "--query.mode"),
@@ -119,10 +141,16 @@ fn tuning_of_what_is_not_here_is_warned_of() {
          --tracing.config-file=/t.yaml",
     )
     .expect("accepted");
-    let named: Vec<_> =
-        parsed.warnings.iter().filter_map(|text| text.split_whitespace().nth(1)).collect();
-    let mut expected =
-        ["--tracing.config-file", "--cache-index-header", "--store.enable-index-header-lazy-reader"];
+    let named: Vec<_> = parsed
+        .warnings
+        .iter()
+        .filter_map(|text| text.split_whitespace().nth(1))
+        .collect();
+    let mut expected = [
+        "--tracing.config-file",
+        "--cache-index-header",
+        "--store.enable-index-header-lazy-reader",
+    ];
     let mut named = named;
     named.sort_unstable();
     expected.sort_unstable();
@@ -144,15 +172,33 @@ fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
          --store.limits.request-series=7 --chunk-pool-size=1GB --sync-block-duration=3m",
     )
     .expect("valid");
-    let Command::Store(args) = parsed.command else { panic!("not store") };
+    let Command::Store(args) = parsed.command else {
+        panic!("not store")
+    };
     let (http, grpc) = (args.http.config(), args.grpc.config().expect("grpc"));
-    let config = args.settings.config(http, grpc, &args.limits, 0).expect("valid");
+    let config = args
+        .settings
+        .config(http, grpc, &args.limits, 0)
+        .expect("valid");
     assert_eq!(config.read.limits.series, 7);
     assert_eq!(config.read.chunk_pool_bytes, 1 << 30);
     assert_eq!(config.sync.interval, Duration::from_secs(180));
     let window = config.sync.window.expect("window")(10_000_000_000);
     assert_eq!(window.start, 10_000_000_000 - 6 * 7 * 86_400_000);
     assert_eq!(window.end, 10_000_000_000 - 7_200_000);
+
+    let Command::Store(args) = parse_words("store").expect("valid").command else {
+        panic!("not store")
+    };
+    let (http, grpc) = (args.http.config(), args.grpc.config().expect("grpc"));
+    let config = args
+        .settings
+        .config(http, grpc, &args.limits, 0)
+        .expect("valid");
+    assert!(
+        config.sync.window.is_none(),
+        "the defaults serve all of time"
+    );
 
     let parsed = parse_words(
         "sidecar --prometheus.url=http://127.0.0.1:9090 --tsdb.path=/prometheus \
@@ -161,7 +207,9 @@ fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
          --min-time=0000-01-01T00:00:00Z",
     )
     .expect("valid");
-    let Command::Sidecar(args) = parsed.command else { panic!("not sidecar") };
+    let Command::Sidecar(args) = parsed.command else {
+        panic!("not sidecar")
+    };
     let config = args.config(0).expect("valid");
     assert_eq!(config.reload.rule_dirs.len(), 2);
     assert!(config.ship.upload_compacted);
@@ -175,7 +223,9 @@ fn all_in_one_takes_the_flags_of_both() {
          --endpoint=other:10901 --store.limits.request-samples=9",
     )
     .expect("valid");
-    let Command::AllInOne(args) = parsed.command else { panic!("not all-in-one") };
+    let Command::AllInOne(args) = parsed.command else {
+        panic!("not all-in-one")
+    };
     assert_eq!(args.query.replica_label, ["replica"]);
     assert_eq!(args.store.data_dir, std::path::Path::new("/data"));
     assert_eq!(args.limits.samples, 9);

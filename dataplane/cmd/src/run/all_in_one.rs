@@ -23,8 +23,12 @@ pub(super) async fn run(
     let http = args.http.config();
     let grpc = args.grpc.config().context("--grpc-server-tls-*")?;
     let drain = drain_deadline(http.grace_period, grpc.grace_period);
-    let config = args.query.config(http.clone(), grpc.clone(), &args.limits, flags)?;
-    let gateway = args.store.config(http, grpc, &args.limits, kit.clock.now_ms())?;
+    let config = args
+        .query
+        .config(http.clone(), grpc.clone(), &args.limits, flags)?;
+    let gateway = args
+        .store
+        .config(http, grpc, &args.limits, kit.clock.now_ms())?;
     let bucket = objstore::connect(&bucket::required(&args.store.objstore)?, &kit.metrics)?;
     let (store, syncer) = store::component::open(bucket, gateway.read, gateway.sync, &kit)?;
     let parts = Parts {

@@ -14,7 +14,9 @@ use crate::args::common::ObjstoreArgs;
 /// # Errors
 /// Configuration that cannot be read or understood.
 pub(super) fn config(args: &ObjstoreArgs) -> anyhow::Result<Option<BucketConfig>> {
-    let Some(text) = args.content().load()? else { return Ok(None) };
+    let Some(text) = args.content().load()? else {
+        return Ok(None);
+    };
     let lookup = |name: &str| std::env::var(name).ok();
     let config = objconfig::parse(&text, &lookup).context("object store configuration")?;
     Ok(Some(config))

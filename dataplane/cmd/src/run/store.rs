@@ -12,7 +12,9 @@ pub(super) async fn run(args: StoreArgs, kit: Kit) -> anyhow::Result<()> {
     let http = args.http.config();
     let grpc = args.grpc.config().context("--grpc-server-tls-*")?;
     let drain = drain_deadline(http.grace_period, grpc.grace_period);
-    let config = args.settings.config(http, grpc, &args.limits, kit.clock.now_ms())?;
+    let config = args
+        .settings
+        .config(http, grpc, &args.limits, kit.clock.now_ms())?;
     let bucket = objstore::connect(&bucket::required(&args.settings.objstore)?, &kit.metrics)?;
     let gateway = Gateway::build(config, bucket, kit.clone()).await?;
     let mut group = kit.task_group();

@@ -54,7 +54,10 @@ async fn create(args: &CreateArgs) -> anyhow::Result<()> {
     };
     match tokio::time::timeout(args.timeout.0, tries).await {
         Ok(made) => made.with_context(|| format!("making bucket {name}"))?,
-        Err(_) => bail!("the object store did not answer within --timeout={}", args.timeout),
+        Err(_) => bail!(
+            "the object store did not answer within --timeout={}",
+            args.timeout
+        ),
     }
     tracing::info!(bucket = name, "bucket is there");
     Ok(())
@@ -65,7 +68,9 @@ async fn list(args: &LsArgs) -> anyhow::Result<()> {
     let metrics = Metrics::empty();
     let bucket = objstore::connect(&config, &metrics)?;
     let fetcher = FetcherMetrics::register(&metrics);
-    let view = Fetcher::new(bucket, None, DEFAULT_CONCURRENCY, fetcher).fetch().await?;
+    let view = Fetcher::new(bucket, None, DEFAULT_CONCURRENCY, fetcher)
+        .fetch()
+        .await?;
     let mut out = std::io::stdout().lock();
     for (id, block) in &view.blocks {
         if args.exclude_delete && block.deletion_time.is_some() {
@@ -95,7 +100,9 @@ fn describe(meta: &BlockMeta) -> String {
         jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
     };
     let thanos = meta.thanos.as_ref();
-    let labels = thanos.map_or_else(model::Labels::empty, |thanos| model::Labels::from_pairs(&thanos.labels));
+    let labels = thanos.map_or_else(model::Labels::empty, |thanos| {
+        model::Labels::from_pairs(&thanos.labels)
+    });
     format!(
         "{} - {} Diff: {}, Compaction: {}, Downsample: {}, Source: {}, Labels: {labels}",
         time(meta.min_time),

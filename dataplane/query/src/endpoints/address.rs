@@ -55,7 +55,10 @@ impl FromStr for Address {
     type Err = ParseAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let failed = |reason| ParseAddressError { text: text.to_owned(), reason };
+        let failed = |reason| ParseAddressError {
+            text: text.to_owned(),
+            reason,
+        };
         let (lookup, rest) = Lookup::PREFIXES
             .into_iter()
             .find_map(|(prefix, lookup)| Some((lookup, text.strip_prefix(prefix)?)))
@@ -67,7 +70,9 @@ impl FromStr for Address {
             // A colon inside brackets belongs to an IPv6 address.
             Some((_, tail)) if tail.ends_with(']') => (rest, None),
             Some((host, port)) => {
-                let port = port.parse::<u16>().map_err(|_| failed("the port is no number"))?;
+                let port = port
+                    .parse::<u16>()
+                    .map_err(|_| failed("the port is no number"))?;
                 (host, Some(port))
             }
             None => (rest, None),
@@ -82,7 +87,11 @@ impl FromStr for Address {
         if port.is_none() && !srv {
             return Err(failed("the port is missing; give host:port"));
         }
-        Ok(Self { lookup, host: host.to_owned(), port })
+        Ok(Self {
+            lookup,
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 

@@ -35,7 +35,11 @@ impl EndpointSpec {
                 reason: STRICT_IS_STATIC,
             });
         }
-        Ok(Self { address, strict, client })
+        Ok(Self {
+            address,
+            strict,
+            client,
+        })
     }
 }
 
@@ -70,7 +74,11 @@ pub enum EndpointConfigError {
     #[error("{name}: {reason}")]
     Syntax { name: String, reason: String },
     #[error("{name}: endpoint {address:?}: {reason}")]
-    Endpoint { name: String, address: String, reason: &'static str },
+    Endpoint {
+        name: String,
+        address: String,
+        reason: &'static str,
+    },
     #[error("reading {path}")]
     Read {
         path: PathBuf,
@@ -139,7 +147,10 @@ struct TlsConfig {
 struct TargetGroup {
     targets: Vec<String>,
     #[serde(default)]
-    #[expect(dead_code, reason = "part of the format; labels of targets mean nothing here")]
+    #[expect(
+        dead_code,
+        reason = "part of the format; labels of targets mean nothing here"
+    )]
     labels: std::collections::BTreeMap<String, String>,
 }
 
@@ -159,25 +170,29 @@ impl EndpointSources {
     /// A source that cannot be read or understood; the caller keeps what it had.
     pub fn load(&self) -> Result<Vec<EndpointSpec>, EndpointConfigError> {
         let mut specs: Vec<EndpointSpec> = Vec::new();
-        let mut add = |spec: EndpointSpec| match specs
-            .iter_mut()
-            .find(|known| known.address == spec.address)
-        {
-            Some(known) => known.strict |= spec.strict,
-            None => specs.push(spec),
-        };
+        let mut add =
+            |spec: EndpointSpec| match specs.iter_mut().find(|known| known.address == spec.address)
+            {
+                Some(known) => known.strict |= spec.strict,
+                None => specs.push(spec),
+            };
         self.fixed.iter().cloned().for_each(&mut add);
         if let Some(text) = self.sd_config.load()? {
             let name = match &self.sd_config.path {
                 Some(path) => path.display().to_string(),
                 None => "endpoint.sd-config".to_owned(),
             };
-            parse_sd_config(&name, &text, &self.default_client)?.into_iter().for_each(&mut add);
+            parse_sd_config(&name, &text, &self.default_client)?
+                .into_iter()
+                .for_each(&mut add);
         }
         for path in self.sd_files.iter().map(|pattern| expand(pattern)) {
             for path in path? {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| EndpointConfigError::Read { path: path.clone(), source })?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|source| EndpointConfigError::Read {
+                        path: path.clone(),
+                        source,
+                    })?;
                 let name = path.display().to_string();
                 for address in parse_targets(&name, &text)? {
                     add(EndpointSpec {
@@ -215,30 +230,52 @@ fn parse_sd_config(
             if endpoint.strict && address.lookup != Lookup::Static {
                 return Err(refused(STRICT_IS_STATIC));
             }
-            if endpoint.service_config.as_deref().is_some_and(|text| !text.is_empty()) {
-                return Err(refused("service_config is not supported; list the endpoints instead"));
+            if endpoint
+                .service_config
+                .as_deref()
+                .is_some_and(|text| !text.is_empty())
+            {
+                return Err(refused(
+                    "service_config is not supported; list the endpoints instead",
+                ));
             }
             let client = match &endpoint.client_config {
                 Some(client) => client_spec(name, client)?,
                 None => default.clone(),
             };
-            Ok(EndpointSpec { address, strict: endpoint.strict, client })
+            Ok(EndpointSpec {
+                address,
+                strict: endpoint.strict,
+                client,
+            })
         })
         .collect()
 }
 
 fn client_spec(name: &str, config: &ClientConfig) -> Result<ClientSpec, EndpointConfigError> {
-    let refused = |reason: String| EndpointConfigError::Syntax { name: name.to_owned(), reason };
+    let refused = |reason: String| EndpointConfigError::Syntax {
+        name: name.to_owned(),
+        reason,
+    };
     if !matches!(config.compression.as_str(), "" | "none" | "snappy") {
-        return Err(refused(format!("unknown compression {:?}", config.compression)));
+        return Err(refused(format!(
+            "unknown compression {:?}",
+            config.compression
+        )));
     }
     let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let Some(tls) = config.tls_config.as_ref().filter(|tls| tls.enabled.unwrap_or(true)) else {
+    let Some(tls) = config
+        .tls_config
+        .as_ref()
+        .filter(|tls| tls.enabled.unwrap_or(true))
+    else {
         return Ok(ClientSpec::default());
     };
     let min_version = match tls.min_version.as_str() {
         "" => TlsVersion::default(),
-        text => text.parse().map_err(|error: runtime::tls::TlsError| refused(error.to_string()))?,
+        text => text
+            .parse()
+            .map_err(|error: runtime::tls::TlsError| refused(error.to_string()))?,
     };
     Ok(ClientSpec {
         tls: Some(ClientTlsConfig {
@@ -277,14 +314,20 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, EndpointConfigError> {
     let Some((prefix, suffix)) = name.split_once('*') else {
         return Ok(vec![pattern.to_owned()]);
     };
-    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let failed = |source| EndpointConfigError::Read { path: folder.to_owned(), source };
+    let folder = pattern
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let failed = |source| EndpointConfigError::Read {
+        path: folder.to_owned(),
+        source,
+    };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?.file_name();
         let fits = entry.to_str().is_some_and(|name| {
-            name.strip_prefix(prefix).is_some_and(|rest| rest.ends_with(suffix))
+            name.strip_prefix(prefix)
+                .is_some_and(|rest| rest.ends_with(suffix))
         });
         if fits {
             found.push(folder.join(entry));
@@ -313,15 +356,24 @@ mod tests {
         .expect("valid");
         let tls = specs[0].client.tls.as_ref().expect("tls");
         assert_eq!(tls.ca_file.as_deref(), Some(Path::new("/ca.crt")));
-        assert_eq!(tls.server_name.as_deref(), Some("stack.ns.hindsight.internal"));
-        assert_eq!((specs[1].strict, &specs[1].client), (true, &ClientSpec::default()));
+        assert_eq!(
+            tls.server_name.as_deref(),
+            Some("stack.ns.hindsight.internal")
+        );
+        assert_eq!(
+            (specs[1].strict, &specs[1].client),
+            (true, &ClientSpec::default())
+        );
     }
 
     #[test]
     fn wrong_files_are_refused_by_name() {
         for (text, reason) in [
             ("endpoints:\n- adress: x:1\n", "adress"),
-            ("endpoints:\n- address: dns+x:1\n  strict: true\n", "needs a static address"),
+            (
+                "endpoints:\n- address: dns+x:1\n  strict: true\n",
+                "needs a static address",
+            ),
             ("endpoints:\n- address: x\n", "port is missing"),
             ("endpoints: 3\n", "sd.yaml"),
             (
@@ -338,8 +390,11 @@ mod tests {
     fn files_are_merged_and_patterns_expanded() {
         let dir = tempfile::tempdir().expect("tempdir");
         std::fs::write(dir.path().join("a.yaml"), "- targets: ['a:1', 'b:1']\n").expect("write");
-        std::fs::write(dir.path().join("b.yaml"), r#"[{"targets":["b:1"],"labels":{"x":"y"}}]"#)
-            .expect("write");
+        std::fs::write(
+            dir.path().join("b.yaml"),
+            r#"[{"targets":["b:1"],"labels":{"x":"y"}}]"#,
+        )
+        .expect("write");
         std::fs::write(dir.path().join("c.json"), "[]").expect("write");
         let sources = EndpointSources {
             fixed: vec![EndpointSpec {
@@ -351,8 +406,10 @@ mod tests {
             ..EndpointSources::default()
         };
         let specs = sources.load().expect("loads");
-        let shown: Vec<_> =
-            specs.iter().map(|spec| (spec.address.to_string(), spec.strict)).collect();
+        let shown: Vec<_> = specs
+            .iter()
+            .map(|spec| (spec.address.to_string(), spec.strict))
+            .collect();
         assert_eq!(shown, [("a:1".to_owned(), true), ("b:1".to_owned(), false)]);
     }
 }

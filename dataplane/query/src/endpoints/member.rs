@@ -6,9 +6,7 @@ use std::time::Duration;
 use model::{Labels, TimeRange};
 use runtime::grpc::{ChannelConfig, ChannelError, channel};
 use runtime::tls::{ClientTls, TlsError};
-use storeapi::{
-    Apis, RemoteApis, RemoteConfig, RemoteStore, SeriesStore, StoreError, StoreInfo,
-};
+use storeapi::{Apis, RemoteApis, RemoteConfig, RemoteStore, SeriesStore, StoreError, StoreInfo};
 
 use super::config::ClientSpec;
 
@@ -64,14 +62,21 @@ impl Member {
         config: RemoteConfig,
         now_ms: i64,
     ) -> Result<Self, DialError> {
-        let tls = client.tls.clone().map(|tls| ClientTls::load(tls, &["h2"])).transpose()?;
+        let tls = client
+            .tls
+            .clone()
+            .map(|tls| ClientTls::load(tls, &["h2"]))
+            .transpose()?;
         let channel = channel(address, tls.as_ref(), &ChannelConfig::default())?;
         let remote = Arc::new(RemoteStore::new(address, channel, config));
         if strict {
             // Asked even before it has said anything: it may hold anything.
             remote.set_info(Arc::new(StoreInfo {
                 range: Some(TimeRange::ALL),
-                apis: Apis { store: true, ..Apis::default() },
+                apis: Apis {
+                    store: true,
+                    ..Apis::default()
+                },
                 ..StoreInfo::default()
             }));
         }
@@ -123,7 +128,10 @@ impl Member {
     }
 
     pub fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns whether queries may go there.
@@ -132,6 +140,12 @@ impl Member {
         self.remote.is_none()
             || self.strict
             || (health.last_error.is_none() && health.last_answer_ms.is_some())
+    }
+
+    /// Returns whether its Store service may be asked now.
+    pub fn has_open_store(&self) -> bool {
+        // A store of this process is given as one; it need not say so.
+        self.remote.is_none() || (self.is_queryable() && self.info().apis.store)
     }
 
     /// Returns whether it has been silent for `timeout` and need not be listed any more.

@@ -81,17 +81,23 @@ impl Resolve for SystemResolver {
                 Ok(found) => found,
                 Err(error) => return Err(failed(name, &error)),
             };
-            let services = found.answers().iter().filter_map(|record| match &record.data {
-                RData::SRV(srv) => Some((srv.target.to_ascii(), srv.port)),
-                _ => None,
-            });
+            let services = found
+                .answers()
+                .iter()
+                .filter_map(|record| match &record.data {
+                    RData::SRV(srv) => Some((srv.target.to_ascii(), srv.port)),
+                    _ => None,
+                });
             Ok(services.collect())
         })
     }
 }
 
 fn failed(name: &str, error: &hickory_resolver::net::NetError) -> ResolveError {
-    ResolveError { name: name.to_owned(), reason: error.to_string() }
+    ResolveError {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 /// Resolves addresses and keeps, for each, the last answer that was good.
@@ -126,12 +132,15 @@ impl Resolver {
                     resolved.targets.push(targets);
                 }
                 Err(error) => {
-                    resolved.targets.push(self.last_good.get(address).cloned().unwrap_or_default());
+                    resolved
+                        .targets
+                        .push(self.last_good.get(address).cloned().unwrap_or_default());
                     resolved.failures.push(error);
                 }
             }
         }
-        self.last_good.retain(|address, _| addresses.contains(address));
+        self.last_good
+            .retain(|address, _| addresses.contains(address));
         resolved
     }
 }
@@ -142,7 +151,12 @@ async fn look_up(address: &Address, dns: &dyn Resolve) -> Result<Vec<String>, Re
         Lookup::Static => Ok(vec![address.to_string()]),
         Lookup::Addresses => {
             let port = address.port.unwrap_or_default();
-            Ok(dns.addresses(host).await?.into_iter().map(|ip| join(ip, port)).collect())
+            Ok(dns
+                .addresses(host)
+                .await?
+                .into_iter()
+                .map(|ip| join(ip, port))
+                .collect())
         }
         Lookup::ServiceTargets => {
             let services = dns.services(host).await?;
@@ -182,7 +196,10 @@ mod tests {
     }
 
     fn missing(name: &str) -> ResolveError {
-        ResolveError { name: name.to_owned(), reason: "no such name".into() }
+        ResolveError {
+            name: name.to_owned(),
+            reason: "no such name".into(),
+        }
     }
 
     impl Resolve for Zone {
@@ -207,7 +224,10 @@ mod tests {
         let zone = Zone::default();
         let ip = |text: &str| text.parse::<IpAddr>().expect(text);
         let mut addresses = zone.addresses.lock().expect("zone");
-        addresses.insert("store.ns".into(), vec![ip("10.0.0.2"), ip("10.0.0.1"), ip("fd00::1")]);
+        addresses.insert(
+            "store.ns".into(),
+            vec![ip("10.0.0.2"), ip("10.0.0.1"), ip("fd00::1")],
+        );
         addresses.insert("p-0.ns.".into(), vec![ip("10.0.1.1")]);
         addresses.insert("p-1.ns.".into(), vec![ip("10.0.1.2")]);
         drop(addresses);
@@ -219,7 +239,10 @@ mod tests {
     }
 
     fn addresses(texts: &[&str]) -> Vec<Address> {
-        texts.iter().map(|text| text.parse().expect("address")).collect()
+        texts
+            .iter()
+            .map(|text| text.parse().expect("address"))
+            .collect()
     }
 
     #[tokio::test]

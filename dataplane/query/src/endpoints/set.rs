@@ -33,7 +33,9 @@ pub struct EndpointSet {
 
 impl std::fmt::Debug for EndpointSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EndpointSet").field("members", &self.members()).finish_non_exhaustive()
+        f.debug_struct("EndpointSet")
+            .field("members", &self.members())
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,10 +58,20 @@ impl EndpointSet {
         clock: Arc<dyn Clock>,
         metrics: EndpointMetrics,
     ) -> Self {
-        let local: Vec<_> =
-            local.into_iter().map(|(name, store)| Arc::new(Member::local(&name, store))).collect();
+        let local: Vec<_> = local
+            .into_iter()
+            .map(|(name, store)| Arc::new(Member::local(&name, store)))
+            .collect();
         let members = RwLock::new(local.as_slice().into());
-        Self { config, remote, dns, clock, metrics, local, members }
+        Self {
+            config,
+            remote,
+            dns,
+            clock,
+            metrics,
+            local,
+            members,
+        }
     }
 
     /// Returns the endpoints of this moment, those that are down included.
@@ -128,11 +140,16 @@ impl EndpointSet {
 
     /// Looks the configured addresses up and makes the set what they say.
     async fn resolve(&self, round: &mut Round) {
-        let addresses: Vec<Address> =
-            round.specs.iter().map(|spec| spec.address.clone()).collect();
+        let addresses: Vec<Address> = round
+            .specs
+            .iter()
+            .map(|spec| spec.address.clone())
+            .collect();
         let resolved = round.resolver.resolve(&addresses, self.dns.as_ref()).await;
         self.metrics.lookups.inc_by(resolved.lookups);
-        self.metrics.lookup_failures.inc_by(resolved.failures.len() as u64);
+        self.metrics
+            .lookup_failures
+            .inc_by(resolved.failures.len() as u64);
         for failure in &resolved.failures {
             tracing::warn!(error = %failure, "endpoint name cannot be looked up, keeping the last answer");
         }
@@ -140,10 +157,15 @@ impl EndpointSet {
         let mut wanted: BTreeMap<String, Arc<Member>> = BTreeMap::new();
         for (spec, targets) in round.specs.iter().zip(&resolved.targets) {
             for target in targets {
-                if wanted.get(target).is_some_and(|member| member.strict() || !spec.strict) {
+                if wanted
+                    .get(target)
+                    .is_some_and(|member| member.strict() || !spec.strict)
+                {
                     continue;
                 }
-                let kept = known.iter().find(|m| m.is(target, spec.strict, &spec.client));
+                let kept = known
+                    .iter()
+                    .find(|m| m.is(target, spec.strict, &spec.client));
                 let member = match kept {
                     Some(member) => Arc::clone(member),
                     None => match Member::remote(
@@ -164,7 +186,12 @@ impl EndpointSet {
                 wanted.insert(target.clone(), member);
             }
         }
-        let members: Vec<_> = self.local.iter().cloned().chain(wanted.into_values()).collect();
+        let members: Vec<_> = self
+            .local
+            .iter()
+            .cloned()
+            .chain(wanted.into_values())
+            .collect();
         self.publish(members);
     }
 
@@ -207,7 +234,9 @@ fn warn_of_doubles(members: &[Arc<Member>], warned: &mut HashSet<String>) {
         }
         for labels in &info.label_sets {
             let labels = labels.to_string();
-            let Some(other) = seen.insert(labels.clone(), member) else { continue };
+            let Some(other) = seen.insert(labels.clone(), member) else {
+                continue;
+            };
             if other.address() == member.address() {
                 continue;
             }

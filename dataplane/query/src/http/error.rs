@@ -39,7 +39,10 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(kind: ErrorType, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     pub(super) fn bad_data(message: impl Into<String>) -> Self {
@@ -62,12 +65,18 @@ struct Envelope<'a> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let envelope =
-            Envelope { status: "error", error_type: self.kind, error: &self.message };
+        let envelope = Envelope {
+            status: "error",
+            error_type: self.kind,
+            error: &self.message,
+        };
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut response = (self.kind.status(), body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

@@ -31,12 +31,18 @@ impl Form {
 
     /// Returns the first value of `name`; the empty string where it is absent.
     pub(super) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// Returns every value of `name` in the order given.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns the time `name`, in milliseconds.
@@ -55,7 +61,10 @@ impl Form {
         match self.get(name) {
             "" => Ok(default),
             text => parse_time(text).map_err(|reason| {
-                ApiError::invalid_parameter(name, format!("invalid time value for '{name}': {reason}"))
+                ApiError::invalid_parameter(
+                    name,
+                    format!("invalid time value for '{name}': {reason}"),
+                )
             }),
         }
     }
@@ -122,7 +131,10 @@ impl Form {
     /// A text that is no selector, or one that every series would pass.
     pub(super) fn series_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let sets = self.selectors("match[]")?;
-        if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+        if sets
+            .iter()
+            .any(|set| set.iter().all(Matcher::matches_empty))
+        {
             return Err(ApiError::invalid_parameter(
                 "match[]",
                 "match[] must contain at least one non-empty matcher".into(),
@@ -140,7 +152,9 @@ fn parse_time(text: &str) -> Result<i64, String> {
         // Saturating casts: a number beyond 2^63 seconds means the end of time.
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         let (whole, nanos) = (whole as i64, (fraction * NANOS_PER_SECOND) as i64);
-        return Ok(whole.saturating_mul(1000).saturating_add(nanos.div_euclid(1_000_000)));
+        return Ok(whole
+            .saturating_mul(1000)
+            .saturating_add(nanos.div_euclid(1_000_000)));
     }
     if is_rfc3339(text)
         && let Ok(timestamp) = text.parse::<jiff::Timestamp>()
@@ -156,7 +170,10 @@ fn parse_time(text: &str) -> Result<i64, String> {
 }
 
 fn not_a_time(text: &str) -> String {
-    format!("cannot parse {} to a valid timestamp", model::labels::quote(text))
+    format!(
+        "cannot parse {} to a valid timestamp",
+        model::labels::quote(text)
+    )
 }
 
 /// Accepts `2006-01-02T15:04:05[.fraction](Z|±hh:mm)` only; the date library takes more.
@@ -169,13 +186,15 @@ fn is_rfc3339(text: &str) -> bool {
                 want => byte == want,
             })
     };
-    let Some((head, tail)) = bytes.split_at_checked(19) else { return false };
+    let Some((head, tail)) = bytes.split_at_checked(19) else {
+        return false;
+    };
     if !shape(b"0000-00-00T00:00:00", head) {
         return false;
     }
-    let digits = tail.strip_prefix(b".").map(|rest| {
-        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-    });
+    let digits = tail
+        .strip_prefix(b".")
+        .map(|rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
     let zone = match digits {
         Some(0) => return false,
         Some(n) => &tail[n + 1..],
@@ -189,11 +208,20 @@ pub(super) fn parse_duration_nanos(text: &str) -> Result<i64, String> {
     let quoted = || model::labels::quote(text);
     if let Some(seconds) = parse_float(text) {
         let nanos = seconds * NANOS_PER_SECOND;
-        #[expect(clippy::cast_precision_loss, reason = "the bounds Prometheus compares with")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the bounds Prometheus compares with"
+        )]
         if nanos > i64::MAX as f64 || nanos < i64::MIN as f64 {
-            return Err(format!("cannot parse {} to a valid duration. It overflows int64", quoted()));
+            return Err(format!(
+                "cannot parse {} to a valid duration. It overflows int64",
+                quoted()
+            ));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "checked above; NaN becomes 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "checked above; NaN becomes 0"
+        )]
         return Ok(nanos as i64);
     }
     parse_duration(text)
@@ -216,7 +244,10 @@ pub(super) fn atoi(text: &str) -> Result<i64, String> {
             }
             _ => "invalid syntax",
         };
-        format!("strconv.Atoi: parsing {}: {reason}", model::labels::quote(text))
+        format!(
+            "strconv.Atoi: parsing {}: {reason}",
+            model::labels::quote(text)
+        )
     })
 }
 
@@ -240,7 +271,14 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Ok(ms), "{text}");
         }
-        for text in ["", "foo", "30s", "2015-06-03", "2015-06-03 13:21:58Z", "2015-06-03T13:21:58"] {
+        for text in [
+            "",
+            "foo",
+            "30s",
+            "2015-06-03",
+            "2015-06-03 13:21:58Z",
+            "2015-06-03T13:21:58",
+        ] {
             assert_eq!(parse_time(text), Err(not_a_time(text)), "{text}");
         }
     }

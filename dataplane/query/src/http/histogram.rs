@@ -20,16 +20,22 @@ pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     push_float(out, histogram.sum);
     out.push(b'"');
     let mut any = false;
-    for bucket in buckets(histogram).iter().filter(|bucket| bucket.count != 0.0) {
+    for bucket in buckets(histogram)
+        .iter()
+        .filter(|bucket| bucket.count != 0.0)
+    {
         out.extend_from_slice(if any { b"," } else { b",\"buckets\":[" });
         any = true;
         out.push(b'[');
-        push_u64(out, match (bucket.lower_inclusive, bucket.upper_inclusive) {
-            (false, true) => 0,
-            (true, false) => 1,
-            (false, false) => 2,
-            (true, true) => 3,
-        });
+        push_u64(
+            out,
+            match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            },
+        );
         for value in [bucket.lower, bucket.upper, bucket.count] {
             out.extend_from_slice(b",\"");
             push_float(out, value);
@@ -96,13 +102,21 @@ fn bound(histogram: &FloatHistogram, index: i64) -> f64 {
     if histogram.schema == CUSTOM_BUCKETS_SCHEMA {
         return match usize::try_from(index) {
             Err(_) => f64::NEG_INFINITY,
-            Ok(at) => histogram.custom_values.get(at).copied().unwrap_or(f64::INFINITY),
+            Ok(at) => histogram
+                .custom_values
+                .get(at)
+                .copied()
+                .unwrap_or(f64::INFINITY),
         };
     }
     #[expect(clippy::cast_precision_loss, reason = "indexes are far below 2^52")]
     let exponent = index as f64 * f64::from(-histogram.schema).exp2();
     // The bucket that would end at 2^1024 ends at the largest float.
-    if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
+    if exponent == 1024.0 {
+        f64::MAX
+    } else {
+        exponent.exp2()
+    }
 }
 
 #[cfg(test)]
@@ -123,9 +137,21 @@ mod tests {
             zero_count: 2.0,
             count: 9.0,
             sum: 18.4,
-            positive_spans: vec![Span { offset: 0, length: 2 }, Span { offset: 1, length: 1 }],
+            positive_spans: vec![
+                Span {
+                    offset: 0,
+                    length: 2,
+                },
+                Span {
+                    offset: 1,
+                    length: 1,
+                },
+            ],
             positive_buckets: vec![1.0, 0.0, 3.0],
-            negative_spans: vec![Span { offset: 1, length: 1 }],
+            negative_spans: vec![Span {
+                offset: 1,
+                length: 1,
+            }],
             negative_buckets: vec![4.0],
             ..FloatHistogram::default()
         };
@@ -141,7 +167,10 @@ mod tests {
             schema: CUSTOM_BUCKETS_SCHEMA,
             count: 3.0,
             sum: 4.0,
-            positive_spans: vec![Span { offset: 0, length: 3 }],
+            positive_spans: vec![Span {
+                offset: 0,
+                length: 3,
+            }],
             positive_buckets: vec![1.0, 1.0, 1.0],
             custom_values: vec![5.0, 10.0],
             ..FloatHistogram::default()
@@ -155,10 +184,16 @@ mod tests {
     #[test]
     fn spans_that_promise_more_than_there_is_are_harmless() {
         let histogram = FloatHistogram {
-            positive_spans: vec![Span { offset: 0, length: u32::MAX }],
+            positive_spans: vec![Span {
+                offset: 0,
+                length: u32::MAX,
+            }],
             positive_buckets: vec![1.0],
             ..FloatHistogram::default()
         };
-        assert_eq!(text(&histogram), r#"{"count":"0","sum":"0","buckets":[[0,"0.5","1","1"]]}"#);
+        assert_eq!(
+            text(&histogram),
+            r#"{"count":"0","sum":"0","buckets":[[0,"0.5","1","1"]]}"#
+        );
     }
 }

@@ -75,7 +75,11 @@ pub(super) fn query_body(result: &QueryResult, stats: Option<&Stats>) -> Vec<u8>
 }
 
 /// Returns the body of a successful answer with any other `data`.
-pub(super) fn body<T: Serialize + ?Sized>(data: &T, warnings: &[String], infos: &[String]) -> Vec<u8> {
+pub(super) fn body<T: Serialize + ?Sized>(
+    data: &T,
+    warnings: &[String],
+    infos: &[String],
+) -> Vec<u8> {
     let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
     push_json(&mut out, data);
     finish(out, warnings, infos)
@@ -139,7 +143,9 @@ fn push_series(out: &mut Vec<u8>, series: &SeriesResult) {
     push_metric(out, &series.labels);
     if !series.floats.is_empty() {
         out.extend_from_slice(b",\"values\":");
-        push_list(out, &series.floats, |out, (ts, value)| push_point(out, *ts, *value));
+        push_list(out, &series.floats, |out, (ts, value)| {
+            push_point(out, *ts, *value)
+        });
     }
     if !series.histograms.is_empty() {
         out.extend_from_slice(b",\"histograms\":");
@@ -197,11 +203,17 @@ mod tests {
     fn every_result_type_has_prometheus_shape() {
         let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b\n")]);
         check(
-            &answer(Value::Scalar(ScalarValue { ts: 1_500, value: f64::INFINITY })),
+            &answer(Value::Scalar(ScalarValue {
+                ts: 1_500,
+                value: f64::INFINITY,
+            })),
             r#"{"status":"success","data":{"resultType":"scalar","result":[1.500,"+Inf"]}}"#,
         );
         check(
-            &answer(Value::String(StringValue { ts: 0, value: "x\"y".into() })),
+            &answer(Value::String(StringValue {
+                ts: 0,
+                value: "x\"y".into(),
+            })),
             r#"{"status":"success","data":{"resultType":"string","result":[0,"x\"y"]}}"#,
         );
         check(

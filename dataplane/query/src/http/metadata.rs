@@ -69,7 +69,11 @@ pub(super) async fn label_values(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let name = if name.starts_with(ESCAPED) { unescape(&name) } else { name };
+    let name = if name.starts_with(ESCAPED) {
+        unescape(&name)
+    } else {
+        name
+    };
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
@@ -136,12 +140,22 @@ impl Asked {
     fn decode(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Self, ApiError> {
         let limit = form.limit()?;
         let back = i64::try_from(api.config.answers.metadata_range.as_millis()).unwrap_or(i64::MAX);
-        let end_default = if back > 0 { api.kit.clock.now_ms() } else { MAX_TIME_MS };
+        let end_default = if back > 0 {
+            api.kit.clock.now_ms()
+        } else {
+            MAX_TIME_MS
+        };
         let end = form.time_or("end", end_default)?;
-        let start_default = if back > 0 { end.saturating_sub(back) } else { MIN_TIME_MS };
+        let start_default = if back > 0 {
+            end.saturating_sub(back)
+        } else {
+            MIN_TIME_MS
+        };
         let start = form.time_or("start", start_default)?;
         if end < start {
-            return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+            return Err(ApiError::bad_data(
+                "end timestamp must not be before start timestamp",
+            ));
         }
         Ok(Self {
             scope: Scope::decode(api, form, headers)?,
@@ -173,7 +187,11 @@ impl Asked {
 
     /// One more than is shown, to know whether there is more.
     fn hint(&self) -> u64 {
-        if self.limit == 0 { 0 } else { self.limit.saturating_add(1) as u64 }
+        if self.limit == 0 {
+            0
+        } else {
+            self.limit.saturating_add(1) as u64
+        }
     }
 }
 
@@ -193,7 +211,9 @@ impl From<StoreError> for ApiError {
 /// Undoes the escaping of names that old formats cannot hold: `_xx_` is the code point, `__` is `_`.
 /// A text that is not in this escaping is returned as it is.
 fn unescape(name: &str) -> String {
-    let Some(escaped) = name.strip_prefix(ESCAPED) else { return name.to_owned() };
+    let Some(escaped) = name.strip_prefix(ESCAPED) else {
+        return name.to_owned();
+    };
     let mut out = String::with_capacity(escaped.len());
     let mut rest = escaped;
     while let Some((before, after)) = rest.split_once('_') {
@@ -203,9 +223,13 @@ fn unescape(name: &str) -> String {
             rest = after;
             continue;
         }
-        let Some((code, after)) = after.split_once('_') else { return name.to_owned() };
+        let Some((code, after)) = after.split_once('_') else {
+            return name.to_owned();
+        };
         let decoded = u32::from_str_radix(code, 16).ok().and_then(char::from_u32);
-        let Some(decoded) = decoded.filter(|_| code.len() <= 6) else { return name.to_owned() };
+        let Some(decoded) = decoded.filter(|_| code.len() <= 6) else {
+            return name.to_owned();
+        };
         out.push(decoded);
         rest = after;
     }

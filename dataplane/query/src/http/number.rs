@@ -18,7 +18,11 @@ pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
     let value = value.abs();
     // Most samples are whole numbers; up to 2^53 their digits are the shortest form.
     if value < 9_007_199_254_740_992.0 && value.fract() == 0.0 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in 0..2^53")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "in 0..2^53"
+        )]
         push_u64(out, value as u64);
         return;
     }
@@ -96,7 +100,6 @@ pub(super) fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
 pub(super) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
     let start = out.len();
     loop {
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         out.push(b'0' + (value % 10) as u8);
         value /= 10;
         if value == 0 {
@@ -125,7 +128,11 @@ mod tests {
 
     fn check_shortest(value: f64) {
         let text = float(value);
-        assert_eq!(text.parse::<f64>().expect("a number").to_bits(), value.to_bits(), "{text}");
+        assert_eq!(
+            text.parse::<f64>().expect("a number").to_bits(),
+            value.to_bits(),
+            "{text}"
+        );
         let magnitude = value.abs();
         let other = if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
             assert!(!text.contains('e'), "{text}");
@@ -141,6 +148,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::excessive_precision,
+        reason = "the point is where the digits end"
+    )]
     fn floats_are_written_as_go_does() {
         for (value, text) in [
             (0.0, "0"),

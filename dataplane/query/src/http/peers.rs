@@ -24,7 +24,10 @@ fn peers(api: &super::Api, form: &Form) -> Result<Peers, ApiError> {
         (true, true) => api.config.answers.replica_labels.clone(),
         (true, false) => asked,
     };
-    Ok(Peers { endpoints: std::sync::Arc::clone(&api.endpoints), replica_labels })
+    Ok(Peers {
+        endpoints: std::sync::Arc::clone(&api.endpoints),
+        replica_labels,
+    })
 }
 
 fn strategy(form: &Form, default: bool) -> Result<i32, ApiError> {
@@ -190,7 +193,12 @@ pub(super) async fn rules(api: State, form: Form) -> Result<Response, ApiError> 
         name: group.name,
         file: group.file,
     });
-    Ok(respond(&Groups { groups: groups.collect() }, &found.warnings))
+    Ok(respond(
+        &Groups {
+            groups: groups.collect(),
+        },
+        &found.warnings,
+    ))
 }
 
 #[derive(Serialize)]
@@ -210,7 +218,12 @@ pub(super) async fn alerts(api: State, form: Form) -> Result<Response, ApiError>
         Some(Kind::Alert(alert)) => Some(alert.alerts.into_iter().map(Alert::from)),
         _ => None,
     });
-    Ok(respond(&Alerts { alerts: alerts.flatten().collect() }, &found.warnings))
+    Ok(respond(
+        &Alerts {
+            alerts: alerts.flatten().collect(),
+        },
+        &found.warnings,
+    ))
 }
 
 #[derive(Serialize)]
@@ -258,26 +271,36 @@ pub(super) async fn targets(api: State, form: Form) -> Result<Response, ApiError
         partial_response_strategy: strategy(&form, api.config.answers.targets_partial_response)?,
     };
     let found = peers(&api, &form)?.targets(request).await?;
-    let active = found.value.active_targets.into_iter().map(|target| ActiveTarget {
-        discovered_labels: labels(target.discovered_labels.as_ref()),
-        labels: labels(target.labels.as_ref()),
-        health: match pb::TargetHealth::try_from(target.health) {
-            Ok(pb::TargetHealth::Up) => "up",
-            Ok(pb::TargetHealth::Down) => "down",
-            _ => "unknown",
-        },
-        last_scrape: time(target.last_scrape.as_ref()),
-        scrape_pool: target.scrape_pool,
-        scrape_url: target.scrape_url,
-        global_url: target.global_url,
-        last_error: target.last_error,
-        last_scrape_duration: target.last_scrape_duration,
-    });
-    let dropped = found.value.dropped_targets.iter().map(|target| DroppedTarget {
-        discovered_labels: labels(target.discovered_labels.as_ref()),
-    });
-    let targets =
-        Targets { active_targets: active.collect(), dropped_targets: dropped.collect() };
+    let active = found
+        .value
+        .active_targets
+        .into_iter()
+        .map(|target| ActiveTarget {
+            discovered_labels: labels(target.discovered_labels.as_ref()),
+            labels: labels(target.labels.as_ref()),
+            health: match pb::TargetHealth::try_from(target.health) {
+                Ok(pb::TargetHealth::Up) => "up",
+                Ok(pb::TargetHealth::Down) => "down",
+                _ => "unknown",
+            },
+            last_scrape: time(target.last_scrape.as_ref()),
+            scrape_pool: target.scrape_pool,
+            scrape_url: target.scrape_url,
+            global_url: target.global_url,
+            last_error: target.last_error,
+            last_scrape_duration: target.last_scrape_duration,
+        });
+    let dropped = found
+        .value
+        .dropped_targets
+        .iter()
+        .map(|target| DroppedTarget {
+            discovered_labels: labels(target.discovered_labels.as_ref()),
+        });
+    let targets = Targets {
+        active_targets: active.collect(),
+        dropped_targets: dropped.collect(),
+    };
     Ok(respond(&targets, &found.warnings))
 }
 
@@ -308,7 +331,11 @@ pub(super) async fn metric_metadata(api: State, form: Form) -> Result<Response, 
         .into_iter()
         .map(|(metric, entry)| {
             let metas = entry.metas.into_iter();
-            let metas = metas.map(|m| Meta { r#type: m.r#type, help: m.help, unit: m.unit });
+            let metas = metas.map(|m| Meta {
+                r#type: m.r#type,
+                help: m.help,
+                unit: m.unit,
+            });
             (metric, metas.collect())
         })
         .collect();
@@ -333,10 +360,14 @@ pub(super) async fn exemplars(api: State, form: Form) -> Result<Response, ApiErr
     let start = form.time_or("start", MIN_TIME_MS)?;
     let end = form.time_or("end", MAX_TIME_MS)?;
     if end < start {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+        return Err(ApiError::bad_data(
+            "end timestamp must not be before start timestamp",
+        ));
     }
     let query = form.get("query");
-    api.service.parse(query).map_err(|error| ApiError::bad_data(error.to_string()))?;
+    api.service
+        .parse(query)
+        .map_err(|error| ApiError::bad_data(error.to_string()))?;
     let request = pb::ExemplarsRequest {
         query: query.to_owned(),
         start,

@@ -65,7 +65,9 @@ fn range_query(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Request, A
         None => {
             let smallest = api.config.engine.default_step.as_secs();
             let smallest = i64::try_from(smallest).unwrap_or(i64::MAX);
-            (length_ms / 1000 / DEFAULT_STEPS).max(smallest).saturating_mul(NANOS_PER_SECOND)
+            (length_ms / 1000 / DEFAULT_STEPS)
+                .max(smallest)
+                .saturating_mul(NANOS_PER_SECOND)
         }
     };
     // The engine counts in milliseconds; a shorter step is none.
@@ -81,7 +83,14 @@ fn range_query(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Request, A
              resolution (?step=XX)",
         ));
     }
-    request(api, headers, form, When::Range { start, end, step }, step / 5, limit)
+    request(
+        api,
+        headers,
+        form,
+        When::Range { start, end, step },
+        step / 5,
+        limit,
+    )
 }
 
 fn request(
@@ -125,7 +134,12 @@ fn request(
         lookback_delta_ms: lookback.map(|nanos| nanos / NANOS_PER_MS),
         timeout: timeout.map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))),
     };
-    Ok(Request { query, limit, stats: !stats.is_empty(), warnings })
+    Ok(Request {
+        query,
+        limit,
+        stats: !stats.is_empty(),
+        warnings,
+    })
 }
 
 fn max_resolution_ms(api: &Api, form: &Form, auto_ms: i64) -> Result<i64, ApiError> {
@@ -176,7 +190,12 @@ fn shard(form: &Form) -> Result<Option<ShardInfo>, ApiError> {
 }
 
 async fn run(api: &Api, request: Request) -> Response {
-    let Request { query, limit, stats, warnings } = request;
+    let Request {
+        query,
+        limit,
+        stats,
+        warnings,
+    } = request;
     let finish = move |mut outcome: Outcome| {
         let partial = outcome.is_partial();
         if truncate(&mut outcome.result.value, limit) {

@@ -27,16 +27,20 @@ pub(super) async fn stores(api: State) -> Response {
     for member in api.endpoints.listed() {
         let info = member.info();
         let health = member.health();
-        let (min_time, max_time) =
-            info.range.map_or((i64::MAX, i64::MIN), |range| (range.start, range.end));
-        by_component.entry(info.component.as_str()).or_default().push(Store {
-            name: member.address().to_string(),
-            last_check: rfc3339(health.last_check_ms.unwrap_or(api.started_ms)),
-            last_error: health.last_error,
-            label_sets: info.label_sets.clone(),
-            min_time,
-            max_time,
-        });
+        let (min_time, max_time) = info
+            .range
+            .map_or((i64::MAX, i64::MIN), |range| (range.start, range.end));
+        by_component
+            .entry(info.component.as_str())
+            .or_default()
+            .push(Store {
+                name: member.address().to_string(),
+                last_check: rfc3339(health.last_check_ms.unwrap_or(api.started_ms)),
+                last_error: health.last_error,
+                label_sets: info.label_sets.clone(),
+                min_time,
+                max_time,
+            });
     }
     answer(json::body(&by_component, &[], &[]), false)
 }
@@ -93,7 +97,9 @@ pub(super) async fn runtime_info(api: State) -> Response {
     let started = rfc3339(api.started_ms);
     let info = RuntimeInfo {
         start_time: started.clone(),
-        cwd: std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default(),
+        cwd: std::env::current_dir()
+            .map(|dir| dir.display().to_string())
+            .unwrap_or_default(),
         reload_config_success: true,
         last_config_time: started,
         corruption_count: 0,
@@ -128,7 +134,10 @@ pub(super) async fn hindsight(api: State) -> Response {
         start_time: rfc3339(api.started_ms),
         ready: api.kit.probe.is_ready(),
         stores: members.len(),
-        stores_up: members.iter().filter(|member| member.health().last_error.is_none()).count(),
+        stores_up: members
+            .iter()
+            .filter(|member| member.health().last_error.is_none())
+            .count(),
     };
     answer(json::body(&status, &[], &[]), false)
 }

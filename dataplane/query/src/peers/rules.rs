@@ -10,11 +10,17 @@ use super::strip;
 
 /// Joins groups of one file and name, removes replica labels from their rules, and keeps of equal
 /// rules one: a firing alert before a pending one, else the one evaluated last.
-pub(super) fn join(mut groups: Vec<pb::RuleGroup>, replica_labels: &[String]) -> Vec<pb::RuleGroup> {
+pub(super) fn join(
+    mut groups: Vec<pb::RuleGroup>,
+    replica_labels: &[String],
+) -> Vec<pb::RuleGroup> {
     groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
     let mut joined: Vec<pb::RuleGroup> = Vec::new();
     for mut group in groups {
-        match joined.last_mut().filter(|last| last.file == group.file && last.name == group.name) {
+        match joined
+            .last_mut()
+            .filter(|last| last.file == group.file && last.name == group.name)
+        {
             Some(last) => last.rules.append(&mut group.rules),
             None => joined.push(group),
         }
@@ -23,7 +29,9 @@ pub(super) fn join(mut groups: Vec<pb::RuleGroup>, replica_labels: &[String]) ->
         for rule in &mut group.rules {
             strip_rule(rule, replica_labels);
         }
-        group.rules.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| prefer(a, b)));
+        group
+            .rules
+            .sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| prefer(a, b)));
         group.rules.dedup_by(|later, kept| key(later) == key(kept));
     }
     joined
@@ -62,7 +70,9 @@ fn key(rule: &pb::Rule) -> Key<'_> {
 
 fn pairs(labels: &Option<pb::LabelSet>) -> Vec<(&str, &str)> {
     let labels = labels.iter().flat_map(|set| &set.labels);
-    labels.map(|label| (label.name.as_str(), label.value.as_str())).collect()
+    labels
+        .map(|label| (label.name.as_str(), label.value.as_str()))
+        .collect()
 }
 
 /// Orders equal rules, the one to keep first.
@@ -85,10 +95,13 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Option<pb::LabelSet> {
-        let labels = pairs
-            .iter()
-            .map(|(name, value)| pb::Label { name: (*name).into(), value: (*value).into() });
-        Some(pb::LabelSet { labels: labels.collect() })
+        let labels = pairs.iter().map(|(name, value)| pb::Label {
+            name: (*name).into(),
+            value: (*value).into(),
+        });
+        Some(pb::LabelSet {
+            labels: labels.collect(),
+        })
     }
 
     fn alert(replica: &str, state: pb::AlertState) -> pb::Rule {
@@ -104,7 +117,12 @@ mod tests {
     }
 
     fn group(rules: Vec<pb::Rule>) -> pb::RuleGroup {
-        pb::RuleGroup { name: "g".into(), file: "f".into(), rules, ..pb::RuleGroup::default() }
+        pb::RuleGroup {
+            name: "g".into(),
+            file: "f".into(),
+            rules,
+            ..pb::RuleGroup::default()
+        }
     }
 
     #[test]
@@ -115,12 +133,15 @@ mod tests {
         ];
         let joined = join(groups.clone(), &["replica".into()]);
         let expected = pb::Rule {
-            result: alert("", pb::AlertState::Firing).result.map(|kind| match kind {
-                Kind::Alert(alert) => {
-                    Kind::Alert(pb::Alert { labels: labels(&[("severity", "page")]), ..alert })
-                }
-                other => other,
-            }),
+            result: alert("", pb::AlertState::Firing)
+                .result
+                .map(|kind| match kind {
+                    Kind::Alert(alert) => Kind::Alert(pb::Alert {
+                        labels: labels(&[("severity", "page")]),
+                        ..alert
+                    }),
+                    other => other,
+                }),
         };
         assert_eq!(joined, [group(vec![expected])]);
         assert_eq!(join(groups, &[])[0].rules.len(), 2);

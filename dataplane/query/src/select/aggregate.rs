@@ -19,9 +19,13 @@ pub(super) enum Wanted {
 impl Wanted {
     /// Returns what the function or aggregation nearest to a selector wants.
     pub(super) fn of(function: Option<&str>) -> Self {
-        let Some(function) = function else { return Self::Average };
+        let Some(function) = function else {
+            return Self::Average;
+        };
         let is = |name: &str| {
-            function.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            function
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
         match function {
             "rate" | "increase" | "irate" | "resets" | "xrate" | "xincrease" => Self::Counter,
@@ -118,10 +122,11 @@ impl SampleBatches for AggregateLane {
     fn next_batch(&mut self, columns: &mut Columns) -> Result<bool, StoreError> {
         columns.clear();
         while let Some(chunk) = self.chunks.next() {
-            self.decode(&chunk, columns).map_err(|error| StoreError::Corrupt {
-                what: error.to_string(),
-                at: format!("chunk of {}..={}", chunk.min_time, chunk.max_time),
-            })?;
+            self.decode(&chunk, columns)
+                .map_err(|error| StoreError::Corrupt {
+                    what: error.to_string(),
+                    at: format!("chunk of {}..={}", chunk.min_time, chunk.max_time),
+                })?;
             if !columns.is_empty() {
                 return Ok(true);
             }
@@ -137,7 +142,11 @@ fn decode_aggregate(
     scratch: &mut Columns,
     out: &mut Columns,
 ) -> Result<(), ReadError> {
-    let payload = |aggregate| chunk.payload(aggregate).ok_or(ReadError::Missing(aggregate));
+    let payload = |aggregate| {
+        chunk
+            .payload(aggregate)
+            .ok_or(ReadError::Missing(aggregate))
+    };
     if wanted != Wanted::Average {
         return decode_floats(payload(wanted.single())?, out);
     }
@@ -146,7 +155,10 @@ fn decode_aggregate(
     decode_floats(payload(Aggregate::Count)?, scratch)?;
     let sums: Vec<(i64, f64)> = out.iter().skip(first).collect();
     if sums.len() != scratch.len() {
-        return Err(ReadError::Uneven { count: scratch.len(), sum: sums.len() });
+        return Err(ReadError::Uneven {
+            count: scratch.len(),
+            sum: sums.len(),
+        });
     }
     out.truncate(first);
     for ((ts, sum), count) in sums.into_iter().zip(scratch.values()) {
@@ -180,7 +192,11 @@ impl CounterFold {
                 }
                 continue;
             }
-            self.total += if value < last_value { value } else { value - last_value };
+            self.total += if value < last_value {
+                value
+            } else {
+                value - last_value
+            };
             self.last = Some((ts, value));
             out.push(ts, self.total);
         }
@@ -221,9 +237,15 @@ mod tests {
             columns
         };
         // The first chunk ends at 30 after folding a reset; the counter really stood at 10.
-        fold.push_chunk(&chunk(&[(1, 5.0), (2, 20.0), (3, 30.0), (3, 10.0)]), &mut out);
+        fold.push_chunk(
+            &chunk(&[(1, 5.0), (2, 20.0), (3, 30.0), (3, 10.0)]),
+            &mut out,
+        );
         fold.push_chunk(&chunk(&[(4, 12.0), (5, 1.0), (5, 1.0)]), &mut out);
         let samples: Vec<_> = out.iter().collect();
-        assert_eq!(samples, [(1, 5.0), (2, 20.0), (3, 30.0), (4, 32.0), (5, 33.0)]);
+        assert_eq!(
+            samples,
+            [(1, 5.0), (2, 20.0), (3, 30.0), (4, 32.0), (5, 33.0)]
+        );
     }
 }

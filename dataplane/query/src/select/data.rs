@@ -31,7 +31,10 @@ impl Merge {
         if options.replica_labels.is_empty() {
             // Nobody asked for one of several replicas: whatever has equal labels is one series, and
             // every sample of it counts.
-            return Self { algorithm: Algorithm::Chain, kind: ValueKind::Gauge };
+            return Self {
+                algorithm: Algorithm::Chain,
+                kind: ValueKind::Gauge,
+            };
         }
         Self {
             algorithm: options.dedup,
@@ -57,7 +60,10 @@ impl Reader {
     /// The chunks would exceed the query's memory.
     pub(super) fn read(&self, series: Series) -> Result<Box<dyn SeriesData>, QueryableError> {
         let mut held = Reservation::new(&self.memory);
-        held.grow(series.chunk_bytes() + series.labels.size_bytes(), &self.selector)?;
+        held.grow(
+            series.chunk_bytes() + series.labels.size_bytes(),
+            &self.selector,
+        )?;
         let mut chunks = series.chunks;
         chunks.retain(|c| self.range.overlaps(&TimeRange::new(c.min_time, c.max_time)));
         let is_raw = chunks.iter().all(|chunk| chunk.raw.is_some());
@@ -76,13 +82,30 @@ impl Reader {
         let lanes = lanes(chunks);
         if is_raw {
             let lane = |chunks| ChunkLane::new(chunks, Aggregate::Raw, range);
-            let samples =
-                Deduped::new(lanes.into_iter().map(lane).collect(), range, algorithm, kind);
-            return Ok(Box::new(Merged { samples, columns: Columns::new(), _held: held }));
+            let samples = Deduped::new(
+                lanes.into_iter().map(lane).collect(),
+                range,
+                algorithm,
+                kind,
+            );
+            return Ok(Box::new(Merged {
+                samples,
+                columns: Columns::new(),
+                _held: held,
+            }));
         }
         let lane = |chunks| AggregateLane::new(chunks, self.wanted);
-        let samples = Deduped::new(lanes.into_iter().map(lane).collect(), range, algorithm, kind);
-        Ok(Box::new(Merged { samples, columns: Columns::new(), _held: held }))
+        let samples = Deduped::new(
+            lanes.into_iter().map(lane).collect(),
+            range,
+            algorithm,
+            kind,
+        );
+        Ok(Box::new(Merged {
+            samples,
+            columns: Columns::new(),
+            _held: held,
+        }))
     }
 }
 
@@ -145,8 +168,10 @@ impl<S: SampleBatches<Error = storeapi::StoreError> + Send> SeriesData for Merge
 }
 
 fn append(columns: &Columns, from: usize, out: &mut queryable::Columns) {
-    out.ts.extend_from_slice(columns.timestamps().get(from..).unwrap_or_default());
-    out.floats.extend_from_slice(columns.values().get(from..).unwrap_or_default());
+    out.ts
+        .extend_from_slice(columns.timestamps().get(from..).unwrap_or_default());
+    out.floats
+        .extend_from_slice(columns.values().get(from..).unwrap_or_default());
 }
 
 /// Appends the histograms later than `last`; returns whether there were any.

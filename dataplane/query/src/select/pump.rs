@@ -37,11 +37,7 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Starts reading `stream` on `runtime`.
-    pub(super) fn start(
-        runtime: &Handle,
-        stream: SeriesStream,
-        cancel: CancellationToken,
-    ) -> Self {
+    pub(super) fn start(runtime: &Handle, stream: SeriesStream, cancel: CancellationToken) -> Self {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let finished = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&finished);
@@ -93,10 +89,7 @@ impl Drop for Batches {
 }
 
 /// Sends all items of the stream; one series a label set, however many frames it took.
-async fn pump(
-    mut stream: SeriesStream,
-    sender: &mpsc::Sender<Batch>,
-) -> Result<(), StoreError> {
+async fn pump(mut stream: SeriesStream, sender: &mpsc::Sender<Batch>) -> Result<(), StoreError> {
     let mut batch = Vec::new();
     let mut bytes = 0;
     let mut open: Option<Series> = None;

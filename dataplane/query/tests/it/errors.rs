@@ -2,7 +2,21 @@
 
 use crate::harness::{Api, DEADLINE, config};
 
-async fn check(api: &Api, path: &str, params: &[(&str, &str)], status: u16, kind: &str, text: &str) {
+/// Path, parameters, and the error's text.
+type Case = (
+    &'static str,
+    Vec<(&'static str, &'static str)>,
+    &'static str,
+);
+
+async fn check(
+    api: &Api,
+    path: &str,
+    params: &[(&str, &str)],
+    status: u16,
+    kind: &str,
+    text: &str,
+) {
     let (got, body) = api.get(path, params).await;
     assert_eq!(got.as_u16(), status, "{path} {params:?}: {body}");
     assert_eq!(body["status"], "error", "{path} {params:?}: {body}");
@@ -16,7 +30,7 @@ async fn wrong_parameters_are_refused_with_prometheus_texts() {
     let bad = "bad_data";
     let start_end = [("query", "m"), ("start", "0"), ("end", "100")];
     let with = |more: &[(&'static str, &'static str)]| [start_end.as_slice(), more].concat();
-    let cases: &[(&str, Vec<(&str, &str)>, &str)] = &[
+    let cases: &[Case] = &[
         (
             "query",
             vec![("query", "sum(")],
@@ -58,7 +72,11 @@ async fn wrong_parameters_are_refused_with_prometheus_texts() {
             vec![("query", "1"), ("max_source_resolution", "-1")],
             "negative 'max_source_resolution' is not accepted. Try a positive integer",
         ),
-        ("query", vec![("query", "1"), ("engine", "other")], "'other' bad engine"),
+        (
+            "query",
+            vec![("query", "1"), ("engine", "other")],
+            "'other' bad engine",
+        ),
         (
             "query_range",
             vec![("query", "1"), ("end", "1"), ("step", "1")],
@@ -102,7 +120,15 @@ async fn wrong_parameters_are_refused_with_prometheus_texts() {
     for (path, params, text) in cases {
         check(&api, path, params, 400, bad, text).await;
     }
-    check(&api, "nothing", &[], 404, "not_found", "no such API: /nothing").await;
+    check(
+        &api,
+        "nothing",
+        &[],
+        404,
+        "not_found",
+        "no such API: /nothing",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,11 +136,27 @@ async fn what_cannot_be_evaluated_is_an_execution_error() {
     let api = Api::over(&[]).await;
     let query = "label_replace(vector(1), \"a\", \"b\", \"c\", \"(\")";
     let (status, body) = api.get("query", &[("query", query)]).await;
-    assert_eq!((status.as_u16(), &body["errorType"]), (422, &"execution".into()), "{body}");
+    assert_eq!(
+        (status.as_u16(), &body["errorType"]),
+        (422, &"execution".into()),
+        "{body}"
+    );
     let (status, body) = api
-        .get("query_range", &[("query", "'x'"), ("start", "0"), ("end", "1"), ("step", "1")])
+        .get(
+            "query_range",
+            &[
+                ("query", "'x'"),
+                ("start", "0"),
+                ("end", "1"),
+                ("step", "1"),
+            ],
+        )
         .await;
-    assert_eq!((status.as_u16(), &body["errorType"]), (400, &"bad_data".into()), "{body}");
+    assert_eq!(
+        (status.as_u16(), &body["errorType"]),
+        (400, &"bad_data".into()),
+        "{body}"
+    );
 }
 
 /// Waits until so many queries are evaluated.

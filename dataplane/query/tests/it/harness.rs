@@ -23,13 +23,13 @@ use storeapi::{Series, SeriesStore, Services};
 use tokio::task::JoinHandle;
 
 /// What everything here waits at most.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// What the clock of every process here shows: 2023-11-14T22:13:20Z.
-pub const NOW_MS: i64 = 1_700_000_000_000;
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
 /// A process of this test: ends when dropped.
-pub struct Process {
-    pub kit: Kit,
+pub(crate) struct Process {
+    pub(crate) kit: Kit,
     task: JoinHandle<()>,
 }
 
@@ -46,7 +46,7 @@ fn kit() -> Kit {
 }
 
 /// Serves `services` and returns where.
-pub async fn serve(services: Services) -> (Process, SocketAddr) {
+pub(crate) async fn serve(services: Services) -> (Process, SocketAddr) {
     let kit = kit();
     kit.probe.ready();
     let config = GrpcConfig {
@@ -63,24 +63,36 @@ pub async fn serve(services: Services) -> (Process, SocketAddr) {
 }
 
 /// Serves a store and returns where.
-pub async fn serve_store(store: impl SeriesStore + 'static) -> (Process, SocketAddr) {
-    serve(Services { store: Some(Arc::new(store)), ..Services::default() }).await
+pub(crate) async fn serve_store(store: impl SeriesStore + 'static) -> (Process, SocketAddr) {
+    serve(Services {
+        store: Some(Arc::new(store)),
+        ..Services::default()
+    })
+    .await
 }
 
 /// Returns a store of one counter `m{job,pod}` a pod under `external` labels: a sample every 15 s, the
 /// first `offset_ms` after `NOW_MS - 1h`, that grows by one.
-pub fn counters(external: &[(&str, &str)], pods: &[&str], offset_ms: i64) -> MemoryStore {
+pub(crate) fn counters(external: &[(&str, &str)], pods: &[&str], offset_ms: i64) -> MemoryStore {
     let samples: Vec<(i64, f64)> = (0..240u32)
-        .map(|i| (NOW_MS - 3_600_000 + offset_ms + i64::from(i) * 15_000, f64::from(i)))
+        .map(|i| {
+            (
+                NOW_MS - 3_600_000 + offset_ms + i64::from(i) * 15_000,
+                f64::from(i),
+            )
+        })
         .collect();
     let series = pods.iter().map(|pod| Series {
         labels: Labels::from_pairs([("__name__", "m"), ("job", "api"), ("pod", pod)]),
         chunks: xor_chunks(&samples),
     });
-    MemoryStore::new(Labels::from_pairs(external.iter().copied()), series.collect())
+    MemoryStore::new(
+        Labels::from_pairs(external.iter().copied()),
+        series.collect(),
+    )
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         http: HttpConfig {
             address: "127.0.0.1:0".into(),
@@ -133,28 +145,40 @@ pub fn config() -> Config {
     }
 }
 
-pub fn endpoint(address: SocketAddr) -> EndpointSpec {
+pub(crate) fn endpoint(address: SocketAddr) -> EndpointSpec {
     EndpointSpec::parse(&address.to_string(), false, ClientSpec::default()).unwrap()
 }
 
 /// A querier that has asked its endpoints once.
-pub struct Api {
-    pub process: Process,
-    pub http: SocketAddr,
-    pub grpc: SocketAddr,
-    pub client: reqwest::Client,
+pub(crate) struct Api {
+    _process: Process,
+    pub(crate) http: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Api {
     /// Starts a querier over stores at `addresses`.
-    pub async fn over(addresses: &[SocketAddr]) -> Self {
+    pub(crate) async fn over(addresses: &[SocketAddr]) -> Self {
         Self::start(config(), addresses).await
     }
 
-    pub async fn start(mut config: Config, addresses: &[SocketAddr]) -> Self {
-        config.endpoints.sources.fixed.extend(addresses.iter().map(|address| endpoint(*address)));
+    pub(crate) async fn start(config: Config, addresses: &[SocketAddr]) -> Self {
+        Self::with_parts(config, addresses, Parts::default()).await
+    }
+
+    pub(crate) async fn with_parts(
+        mut config: Config,
+        addresses: &[SocketAddr],
+        parts: Parts,
+    ) -> Self {
+        config
+            .endpoints
+            .sources
+            .fixed
+            .extend(addresses.iter().map(|address| endpoint(*address)));
         let kit = kit();
-        let querier = Querier::build(config, Parts::default(), kit.clone()).await.unwrap();
+        let querier = Querier::build(config, parts, kit.clone()).await.unwrap();
         let (http, grpc) = (querier.http_addr(), querier.grpc_addr());
         let mut group = kit.task_group();
         querier.spawn(&mut group);
@@ -164,40 +188,60 @@ impl Api {
         });
         let mut probe = kit.probe.subscribe();
         let ready = probe.wait_for(|state| state.ready.is_ok());
-        tokio::time::timeout(DEADLINE, ready).await.unwrap().unwrap();
-        let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        Self { process: Process { kit, task }, http, grpc, client }
+        tokio::time::timeout(DEADLINE, ready)
+            .await
+            .unwrap()
+            .unwrap();
+        let client = reqwest::Client::builder()
+            .timeout(DEADLINE)
+            .build()
+            .unwrap();
+        Self {
+            _process: Process { kit, task },
+            http,
+            grpc,
+            client,
+        }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
     }
 
-    pub async fn send(&self, path: &str, params: &[(&str, &str)]) -> Response {
-        self.client.get(self.url(path)).query(params).send().await.unwrap()
+    pub(crate) async fn send(&self, path: &str, params: &[(&str, &str)]) -> Response {
+        self.client
+            .get(self.url(path))
+            .query(params)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Calls the API and returns status and body.
-    pub async fn get(&self, path: &str, params: &[(&str, &str)]) -> (StatusCode, Value) {
+    pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> (StatusCode, Value) {
         let response = self.send(&format!("/api/v1/{path}"), params).await;
         (response.status(), response.json().await.unwrap())
     }
 
     /// Calls the API and returns the data of an answer that has to be a success.
-    pub async fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
+    pub(crate) async fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
         let (status, mut body) = self.get(path, params).await;
-        assert_eq!((status, &body["status"]), (StatusCode::OK, &"success".into()), "{body}");
+        assert_eq!(
+            (status, &body["status"]),
+            (StatusCode::OK, &"success".into()),
+            "{body}"
+        );
         body["data"].take()
     }
 
     /// Evaluates `query` at the moment the clock shows.
-    pub async fn instant(&self, query: &str, more: &[(&str, &str)]) -> Value {
+    pub(crate) async fn instant(&self, query: &str, more: &[(&str, &str)]) -> Value {
         let params = [&[("query", query)], more].concat();
         self.data("query", &params).await["result"].take()
     }
 
     /// Waits until `condition` holds for what `path` answers.
-    pub async fn wait_for(&self, path: &str, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn wait_for(&self, path: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let waiting = async {
             loop {
                 let data = self.data(path, &[]).await;
@@ -212,6 +256,6 @@ impl Api {
 }
 
 /// Returns milliseconds as the seconds of a parameter.
-pub fn seconds(ms: i64) -> String {
+pub(crate) fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }

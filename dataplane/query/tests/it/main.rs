@@ -1,5 +1,9 @@
 //! A whole querier over real sockets, before stores that are in memory or misbehave.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests end where something unexpected happens")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests end where something unexpected happens"
+)]
 
 mod errors;
 mod harness;

@@ -25,24 +25,29 @@ fn labels(pairs: &[(&str, &str)]) -> Option<pb::LabelSet> {
         name: (*name).into(),
         value: (*value).into(),
     };
-    Some(pb::LabelSet { labels: pairs.iter().map(label).collect() })
+    Some(pb::LabelSet {
+        labels: pairs.iter().map(label).collect(),
+    })
 }
 
 impl Prometheus {
     fn sound<T>(&self, value: T) -> Result<Answer<T>, StoreError> {
         if self.broken {
-            return Err(StoreError::new(ErrorKind::Unavailable, "prometheus is away"));
+            return Err(StoreError::new(
+                ErrorKind::Unavailable,
+                "prometheus is away",
+            ));
         }
-        Ok(Answer { value, warnings: Vec::new() })
+        Ok(Answer {
+            value,
+            warnings: Vec::new(),
+        })
     }
 }
 
 #[async_trait]
 impl RulesApi for Prometheus {
-    async fn rules(
-        &self,
-        _: pb::RulesRequest,
-    ) -> Result<Answer<Vec<pb::RuleGroup>>, StoreError> {
+    async fn rules(&self, _: pb::RulesRequest) -> Result<Answer<Vec<pb::RuleGroup>>, StoreError> {
         let alert = pb::Alert {
             state: self.state.into(),
             name: "Down".into(),
@@ -61,7 +66,9 @@ impl RulesApi for Prometheus {
         self.sound(vec![pb::RuleGroup {
             name: "g".into(),
             file: "rules.yaml".into(),
-            rules: vec![pb::Rule { result: Some(Kind::Alert(alert)) }],
+            rules: vec![pb::Rule {
+                result: Some(Kind::Alert(alert)),
+            }],
             interval: 30.0,
             ..pb::RuleGroup::default()
         }])
@@ -92,9 +99,17 @@ impl MetadataApi for Prometheus {
         &self,
         _: pb::MetricMetadataRequest,
     ) -> Result<Answer<pb::MetricMetadata>, StoreError> {
-        let meta = pb::Meta { r#type: "gauge".into(), help: "Is up.".into(), unit: String::new() };
+        let meta = pb::Meta {
+            r#type: "gauge".into(),
+            help: "Is up.".into(),
+            unit: String::new(),
+        };
         self.sound(pb::MetricMetadata {
-            metadata: [("up".to_owned(), pb::MetricMetadataEntry { metas: vec![meta] })].into(),
+            metadata: [(
+                "up".to_owned(),
+                pb::MetricMetadataEntry { metas: vec![meta] },
+            )]
+            .into(),
         })
     }
 }
@@ -121,13 +136,20 @@ async fn serve_prometheus(
     state: pb::AlertState,
     broken: bool,
 ) -> (Process, SocketAddr) {
-    let prometheus = Arc::new(Prometheus { replica, state, broken });
+    let prometheus = Arc::new(Prometheus {
+        replica,
+        state,
+        broken,
+    });
     serve(Services {
         rules: Some(Arc::clone(&prometheus) as _),
         targets: Some(Arc::clone(&prometheus) as _),
         metadata: Some(Arc::clone(&prometheus) as _),
         exemplars: Some(prometheus),
-        info: StoreInfo { component: Component::Sidecar, ..StoreInfo::default() },
+        info: StoreInfo {
+            component: Component::Sidecar,
+            ..StoreInfo::default()
+        },
         ..Services::default()
     })
     .await
@@ -160,7 +182,10 @@ async fn what_two_replicas_say_is_said_once() {
     let targets = api.data("targets", &[("dedup", "0")]).await;
     assert_eq!(targets["activeTargets"].as_array().unwrap().len(), 2);
     let metadata = api.data("metadata", &[]).await;
-    assert_eq!(metadata, json!({"up": [{"type": "gauge", "help": "Is up.", "unit": ""}]}));
+    assert_eq!(
+        metadata,
+        json!({"up": [{"type": "gauge", "help": "Is up.", "unit": ""}]})
+    );
     let exemplars = api.data("query_exemplars", &[("query", "m")]).await;
     assert_eq!(
         exemplars,

@@ -12,7 +12,9 @@ async fn answers_have_prometheus_shape() {
     let api = Api::over(&[address]).await;
     let metric = json!({"__name__": "m", "cluster": "eu", "job": "api", "pod": "a"});
 
-    let data = api.data("query", &[("query", "m"), ("time", &NOW.to_string())]).await;
+    let data = api
+        .data("query", &[("query", "m"), ("time", &NOW.to_string())])
+        .await;
     assert_eq!(
         data,
         json!({"resultType": "vector", "result": [{"metric": metric, "value": [NOW, "239"]}]})
@@ -25,9 +27,15 @@ async fn answers_have_prometheus_shape() {
         ]})
     );
     let data = api.data("query", &[("query", "1 / 0")]).await;
-    assert_eq!(data, json!({"resultType": "scalar", "result": [NOW, "+Inf"]}));
+    assert_eq!(
+        data,
+        json!({"resultType": "scalar", "result": [NOW, "+Inf"]})
+    );
     let data = api.data("query", &[("query", "'text'")]).await;
-    assert_eq!(data, json!({"resultType": "string", "result": [NOW, "text"]}));
+    assert_eq!(
+        data,
+        json!({"resultType": "string", "result": [NOW, "text"]})
+    );
 
     let (start, end) = (seconds(NOW_MS - 120_000), seconds(NOW_MS - 60_000));
     let range = [
@@ -43,7 +51,13 @@ async fn answers_have_prometheus_shape() {
     }]});
     assert_eq!(data, expected);
 
-    let posted = api.client.post(api.url("/api/v1/query_range")).form(&range).send().await.unwrap();
+    let posted = api
+        .client
+        .post(api.url("/api/v1/query_range"))
+        .form(&range)
+        .send()
+        .await
+        .unwrap();
     let posted: Value = posted.json().await.unwrap();
     assert_eq!(posted["data"], expected);
 }
@@ -71,10 +85,14 @@ async fn replicas_are_one_series_unless_asked_otherwise() {
     let result = api.instant("m", &[("replicaLabels[]", "cluster")]).await;
     assert_eq!(result.as_array().unwrap().len(), 2);
     assert_eq!(result[0]["metric"].get("cluster"), None);
-    let result = api.instant("m", &[("storeMatch[]", "{replica=\"1\"}"), ("dedup", "0")]).await;
+    let result = api
+        .instant("m", &[("storeMatch[]", "{replica=\"1\"}"), ("dedup", "0")])
+        .await;
     assert_eq!(result.as_array().unwrap().len(), 1);
     let only_first = format!("{{__address__=\"{first}\"}}");
-    let result = api.instant("m", &[("storeMatch[]", &only_first), ("dedup", "0")]).await;
+    let result = api
+        .instant("m", &[("storeMatch[]", &only_first), ("dedup", "0")])
+        .await;
     assert_eq!(result[0]["metric"]["replica"], "0");
 }
 
@@ -83,12 +101,19 @@ async fn chunks_of_equal_series_in_two_stores_are_joined() {
     let (_one, first) = serve_store(counters(&[("cluster", "eu")], &["a", "b"], 0)).await;
     let (_two, second) = serve_store(counters(&[("cluster", "eu")], &["b", "c"], 0)).await;
     let api = Api::over(&[first, second]).await;
-    let result = api.instant("sum by (pod) (count_over_time(m[1h]))", &[]).await;
+    let result = api
+        .instant("sum by (pod) (count_over_time(m[1h]))", &[])
+        .await;
     let counts: Vec<_> = result
         .as_array()
         .unwrap()
         .iter()
-        .map(|sample| (sample["metric"]["pod"].as_str().unwrap(), sample["value"][1].as_str().unwrap()))
+        .map(|sample| {
+            (
+                sample["metric"]["pod"].as_str().unwrap(),
+                sample["value"][1].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(counts, [("a", "239"), ("b", "239"), ("c", "239")]);
 }
@@ -100,18 +125,43 @@ async fn limit_statistics_and_compression_are_honoured() {
     let (_store, address) = serve_store(counters(&[], &pods, 0)).await;
     let api = Api::over(&[address]).await;
 
-    let (_, body) = api.get("query", &[("query", "m"), ("limit", "2"), ("stats", "true")]).await;
+    let (_, body) = api
+        .get(
+            "query",
+            &[("query", "m"), ("limit", "2"), ("stats", "true")],
+        )
+        .await;
     assert_eq!(body["data"]["result"].as_array().unwrap().len(), 2);
     assert_eq!(body["warnings"], json!(["results truncated due to limit"]));
-    assert!(body["data"]["stats"]["samples"]["totalQueryableSamples"].as_u64().unwrap() >= 300);
-    assert!(body["data"]["stats"]["timings"]["execTotalTime"].as_f64().unwrap() > 0.0);
+    assert!(
+        body["data"]["stats"]["samples"]["totalQueryableSamples"]
+            .as_u64()
+            .unwrap()
+            >= 300
+    );
+    assert!(
+        body["data"]["stats"]["timings"]["execTotalTime"]
+            .as_f64()
+            .unwrap()
+            > 0.0
+    );
     let (_, body) = api.get("query", &[("query", "m")]).await;
     assert_eq!(body["data"]["result"].as_array().unwrap().len(), 300);
-    assert_eq!((body.get("warnings"), body["data"].get("stats")), (None, None));
+    assert_eq!(
+        (body.get("warnings"), body["data"].get("stats")),
+        (None, None)
+    );
 
     for encoding in ["gzip", "zstd"] {
-        let request = api.client.get(api.url("/api/v1/query")).query(&[("query", "m")]);
-        let response = request.header("accept-encoding", encoding).send().await.unwrap();
+        let request = api
+            .client
+            .get(api.url("/api/v1/query"))
+            .query(&[("query", "m")]);
+        let response = request
+            .header("accept-encoding", encoding)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.headers()["content-encoding"], encoding);
         assert!(response.bytes().await.unwrap().len() < 10_000);
     }
@@ -124,6 +174,12 @@ async fn a_query_over_its_memory_fails_with_the_selector() {
     config.engine.memory_limit_bytes = 64;
     let api = Api::start(config, &[address]).await;
     let (status, body) = api.get("query", &[("query", "sum(m{pod=\"a\"})")]).await;
-    assert_eq!((status.as_u16(), &body["errorType"]), (422, &"execution".into()));
-    assert!(body["error"].as_str().unwrap().contains("pod=\"a\""), "{body}");
+    assert_eq!(
+        (status.as_u16(), &body["errorType"]),
+        (422, &"execution".into())
+    );
+    assert!(
+        body["error"].as_str().unwrap().contains("pod=\"a\""),
+        "{body}"
+    );
 }

@@ -24,13 +24,25 @@ async fn status_pages_have_the_shape_that_tools_expect() {
         }]})
     );
     let build = api.data("status/buildinfo", &[]).await;
-    assert!(build["version"].as_str().unwrap().starts_with("0.42.0+hindsight."), "{build}");
+    assert!(
+        build["version"]
+            .as_str()
+            .unwrap()
+            .starts_with("0.42.0+hindsight."),
+        "{build}"
+    );
     assert_eq!(build.get("features"), None);
-    assert_eq!(api.data("status/flags", &[]).await, json!({"query.timeout": "2m"}));
+    assert_eq!(
+        api.data("status/flags", &[]).await,
+        json!({"query.timeout": "2m"})
+    );
     let runtime = api.data("status/runtimeinfo", &[]).await;
     assert_eq!(runtime["startTime"], "2023-11-14T22:13:20Z");
     let own = api.data("status/hindsight", &[]).await;
-    assert_eq!((&own["component"], &own["ready"]), (&json!("query"), &json!(true)));
+    assert_eq!(
+        (&own["component"], &own["ready"]),
+        (&json!("query"), &json!(true))
+    );
     assert_eq!((&own["stores"], &own["storesUp"]), (&json!(1), &json!(1)));
 }
 
@@ -39,7 +51,12 @@ async fn metrics_that_dashboards_ask_for_are_there() {
     let (_store, address) = serve_store(counters(&[("cluster", "eu")], &["a"], 0)).await;
     let api = Api::over(&[address]).await;
     api.instant("m", &[]).await;
-    let range = [("query", "m"), ("start", "0"), ("end", "60"), ("step", "15")];
+    let range = [
+        ("query", "m"),
+        ("start", "0"),
+        ("end", "60"),
+        ("step", "15"),
+    ];
     api.data("query_range", &range).await;
     let metrics = api.send("/metrics", &[]).await.text().await.unwrap();
     for line in [
@@ -52,7 +69,10 @@ async fn metrics_that_dashboards_ask_for_are_there() {
         "http_requests_total{code=\"200\",handler=\"query\",method=\"get\"} 1",
         "http_requests_total{code=\"200\",handler=\"query_range\",method=\"get\"} 1",
     ] {
-        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}\n{metrics}"
+        );
     }
 }
 
@@ -65,11 +85,17 @@ async fn page_and_api_are_found_under_the_prefix() {
     for path in ["/", "/thanos", "/thanos/", "/thanos/graph"] {
         let page = api.send(path, &[]).await;
         assert_eq!(page.status(), StatusCode::OK, "{path}");
-        assert!(page.text().await.unwrap().contains("PromQL expression"), "{path}");
+        assert!(
+            page.text().await.unwrap().contains("PromQL expression"),
+            "{path}"
+        );
     }
     let response = api.send("/thanos/api/v1/query", &[("query", "1")]).await;
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(api.send("/thanos/assets/app.js", &[]).await.status(), StatusCode::OK);
+    assert_eq!(
+        api.send("/thanos/assets/app.js", &[]).await.status(),
+        StatusCode::OK
+    );
     assert_eq!(api.send("/-/ready", &[]).await.status(), StatusCode::OK);
 }
 
@@ -79,12 +105,22 @@ async fn pages_of_other_origins_may_call_unless_refused() {
     let url = api.url("/api/v1/query?query=1");
     let response = api.client.get(&url).send().await.unwrap();
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
-    let response = api.client.request(Method::OPTIONS, &url).send().await.unwrap();
+    let response = api
+        .client
+        .request(Method::OPTIONS, &url)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     let mut config = config();
     config.web.disable_cors = true;
     let api = Api::start(config, &[]).await;
-    let response = api.client.get(api.url("/api/v1/query?query=1")).send().await.unwrap();
+    let response = api
+        .client
+        .get(api.url("/api/v1/query?query=1"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.headers().get("access-control-allow-origin"), None);
 }
 
@@ -129,7 +165,11 @@ async fn a_store_that_is_gone_is_listed_as_down_and_no_longer_asked() {
     assert_eq!(api.instant("m", &[]).await.as_array().unwrap().len(), 1);
     drop(store);
     let down = |stores: &serde_json::Value| {
-        stores.as_object().unwrap().values().any(|all| !all[0]["lastError"].is_null())
+        stores
+            .as_object()
+            .unwrap()
+            .values()
+            .any(|all| !all[0]["lastError"].is_null())
     };
     api.wait_for("stores", down).await;
     let (_, body) = api.get("query", &[("query", "m")]).await;
