@@ -35,7 +35,7 @@ async fn status(State(source): State<Source>) -> Json<Value> {
             "revision": build.revision,
             "startedMs": source.started_ms,
             "ready": source.kit.probe.is_ready(),
-            "blocks": source.store.catalog().blocks().len(),
+            "blocks": source.store.catalog().blocks().count(),
         },
     }))
 }
