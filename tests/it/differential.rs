@@ -49,10 +49,7 @@ struct Sides {
 }
 
 /// Started by the first test that needs them and ended with the test binary.
-static SIDES: LazyLock<Option<Sides>> = LazyLock::new(|| match start() {
-    Ok(sides) => sides,
-    Err(error) => panic!("start the sides: {error:#}"),
-});
+static SIDES: LazyLock<Option<Sides>> = LazyLock::new(|| start().expect("the sides start"));
 
 fn start() -> Result<Option<Sides>> {
     let Some(prometheus) = capability("HINDSIGHT_PROMETHEUS", "the folder of a prometheus") else {

@@ -341,7 +341,8 @@ fn points(
 ) -> Result<(), Difference> {
     let at = theirs.iter().zip(ours).position(|(a, b)| a.0 != b.0);
     if at.is_some() || theirs.len() != ours.len() {
-        let at = at.unwrap_or(theirs.len().min(ours.len()));
+        let shorter = theirs.len().min(ours.len());
+        let at = at.unwrap_or(shorter);
         return difference(
             Class::Presence,
             format!(

@@ -113,7 +113,7 @@ fn as_parsed(step_ms: i64) -> i64 {
 fn answer(result: QueryResult) -> Answer {
     let float = |value: &SampleValue| match value {
         SampleValue::Float(value) => *value,
-        SampleValue::Histogram(_) => panic!("the data set has no native histograms"),
+        SampleValue::Histogram(_) => unreachable!("the data set has no native histograms"),
     };
     let outcome = match result.value {
         Value::Scalar(scalar) => Outcome::Scalar(scalar.ts, scalar.value),

@@ -50,7 +50,9 @@ fn missing_function(expr: &str) -> Option<&'static str> {
         expr.walk(&mut |node| {
             if let promql::Expr::Call(call) = node {
                 let called = MISSING.iter().find(|name| **name == call.func.name);
-                missing = missing.or(called.copied());
+                if let Some(name) = called {
+                    missing = Some(*name);
+                }
             }
         });
     }
