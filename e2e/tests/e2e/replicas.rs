@@ -15,8 +15,8 @@ use crate::{INTERVAL, NAMESPACE, READY, SOON, Scene};
 /// A series that every replica has from its first scrape on.
 pub(crate) const SERIES: &str = r#"up{job="apiserver"}"#;
 /// Whether `SERIES` was scraped lately: a plain selector would look five minutes back over a gap.
-const SCRAPED: &str = r#"count_over_time(up{job="apiserver"}[20s])"#;
-const SCRAPED_SPAN: i64 = 20_000;
+const SCRAPED: &str = r#"count_over_time(up{job="apiserver"}[30s])"#;
+const SCRAPED_SPAN: i64 = 30_000;
 /// The replica that is deleted.
 const VICTIM: &str = "demo-prometheus-0";
 
@@ -95,7 +95,11 @@ pub(crate) async fn one_may_go(scene: &Scene, begin: i64) -> Result<()> {
     scene.say(&format!(
         "a replica went and came back under {asked} queries"
     ));
-    whole(&scene.querier, begin).await
+    // The querier gives up the old pod's address when it looks it up again.
+    until("answers are whole again", SOON, async || {
+        whole(&scene.querier, begin).await
+    })
+    .await
 }
 
 /// Asks until told to stop; returns how often.
