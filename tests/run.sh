@@ -52,7 +52,8 @@ say "unit, property, golden, integration and differential tests"
 run --workspace --exclude e2e
 if [ "$part" = all ]; then
     say "end to end on the embedded cluster"
-    run -p e2e -- --test-threads=1
+    # Shown as it goes: it takes a quarter of an hour.
+    run -p e2e -- --test-threads=1 --nocapture
 fi
 
 count() { sed -n "s/^test result:.* \([0-9]*\) $1.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
