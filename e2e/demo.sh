@@ -107,11 +107,12 @@ apply() {
     fi | kubectl apply --server-side -f - >/dev/null
 }
 
-# ask <PromQL>: the querier's answer, through the API server, so that no port has to be open.
+# ask <PromQL> [&parameter=value...]: the querier's answer, through the API server, so that no port
+# has to be open.
 ask() {
     query=$(printf %s "$1" | od -An -tx1 | tr -d ' \n' | sed 's/../%&/g')
     kubectl get --raw \
-        "/api/v1/namespaces/$namespace/services/demo-query:http/proxy/api/v1/query?query=$query" 2>/dev/null
+        "/api/v1/namespaces/$namespace/services/demo-query:http/proxy/api/v1/query?query=$query${2:-}" 2>/dev/null
 }
 
 # value <PromQL>: the first number of the answer, or nothing.
@@ -133,7 +134,8 @@ until_true() {
 }
 
 both_replicas() {
-    [ "$(ask 'prometheus_build_info' | grep -o '"pod":"demo-prometheus-[0-9]"' | sort -u | wc -l)" = 2 ]
+    replicas=$(ask 'up{job="demo-thanos-query"}' '&dedup=false' | grep -o '"prometheus_replica":"[^"]*"' | sort -u)
+    [ "$(wc -l <<<"$replicas")" = 2 ]
 }
 # Prometheus keeps eight minutes, in blocks of two: what is older comes from the bucket.
 older='up{job="demo-thanos-query"} offset 14m'
@@ -147,93 +149,6 @@ page() {
         echo "http://$(kubectl -n "$namespace" get service demo-query -o 'jsonpath={.spec.clusterIP}'):10902/"
     fi
 }
-
-up() {
-    command -v go >/dev/null || fail "go is missing: install Go 1.26 or later; Kubernetes and Prometheus are built from their modules"
-    e2e/prepare.sh
-    say "building Kubernetes, Prometheus and an S3 server (about 15 min the first time)"
-    kubernetes=$(e2e/modules/build.sh kubernetes)
-    hindsight_cluster build >/dev/null
-    mkdir -p "$HINDSIGHT_CACHE/demo"
-    ln -sf "$kubernetes/kubernetes" "$HINDSIGHT_CACHE/demo/kubectl"
-    say "starting Kubernetes"
-    hindsight_cluster up >/dev/null
-    say "packing and importing images"
-    hindsight_cluster load-image --known prometheus
-    hindsight_cluster load-image --known versitygw
-    hindsight_cluster load-image --name "ghcr.io/hindsight-dev/hindsight:$version" \
-        --uid 65534 --file "$bin/hindsight:/bin/hindsight"
-    hindsight_cluster load-image --name "ghcr.io/hindsight-dev/hindsight-operator:$version" \
-        --uid 65534 --file "$bin/hindsight-operator:/bin/hindsight-operator"
-}
-
-# The other cluster gets the two images of this checkout; Prometheus and versitygw it pulls itself.
-push_images() {
-    say "packing images for $CLUSTER"
-    for name in hindsight hindsight-operator; do
-        image=${IMAGE_REGISTRY:-ghcr.io/hindsight-dev}/$name:$version
-        context=$(mktemp -d)
-        cp "$bin/$name" "$context/"
-        printf 'FROM scratch\nCOPY %s /bin/%s\nUSER 65534:65534\nENTRYPOINT ["/bin/%s"]\n' \
-            "$name" "$name" "$name" >"$context/Dockerfile"
-        docker build -q -t "$image" "$context" >/dev/null
-        rm -rf "$context"
-        case $CLUSTER in
-        kind-*) kind load docker-image "$image" --name "${CLUSTER#kind-}" ;;
-        *) docker push -q "$image" ;;
-        esac
-    done
-}
-
-manifests() {
-    kubectl kustomize config/demo
-    printf -- '---\n'
-    cat config/samples/demo.yaml
-}
-
-apply() {
-    say "installing the operator and applying config/samples/demo.yaml"
-    kubectl kustomize config/crd | kubectl apply --server-side -f - >/dev/null
-    # kubectl refuses to wait for a condition where there is none yet.
-    until_true 60 "the cluster knows MonitoringStacks" established
-    prefix=${IMAGE_REGISTRY:-}
-    manifests | if [ -n "$prefix" ]; then
-        sed "s#ghcr.io/hindsight-dev/#$prefix/#"
-    else
-        cat
-    fi | kubectl apply --server-side -f - >/dev/null
-}
-
-# ask <PromQL>: the querier's answer, through the API server, so that no port has to be open.
-ask() {
-    query=$(printf %s "$1" | od -An -tx1 | tr -d ' \n' | sed 's/../%&/g')
-    kubectl get --raw \
-        "/api/v1/namespaces/$namespace/services/demo-query:http/proxy/api/v1/query?query=$query" 2>/dev/null
-}
-
-# value <PromQL>: the first number of the answer, or nothing.
-value() { ask "$1" | sed -n 's/.*"value":\[[^,]*,"\([^"]*\)"\].*/\1/p'; }
-
-# until_true <seconds> <what> <command...>: waits for a condition and says how long it took.
-until_true() {
-    limit=$1 what=$2
-    shift 2
-    say "waiting: $what (at most $((limit / 60)) min)"
-    deadline=$((SECONDS + limit))
-    until "$@"; do
-        if [ $SECONDS -ge $deadline ]; then
-            kubectl -n "$namespace" get mstack,pods || true
-            fail "not reached: $what; look with kubectl -n $namespace describe mstack demo"
-        fi
-        sleep 2
-    done
-}
-
-both_replicas() {
-    [ "$(ask 'prometheus_build_info' | grep -o '"pod":"demo-prometheus-[0-9]"' | sort -u | wc -l)" = 2 ]
-}
-# Prometheus drops what is older than eight minutes; the store gateway answers for it.
-from_bucket() { [ -n "$(value 'up{job="demo-thanos-query"} offset 12m')" ]; }
 
 up() {
     if [ -n "${CLUSTER:-}" ]; then check_named_cluster; fi
