@@ -11,12 +11,17 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Sends a GET and returns status and body.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, Vec<u8>)> {
-    send(address, &format!("GET {path} HTTP/1.0\r\nHost: bench\r\n\r\n"))
+    send(
+        address,
+        &format!("GET {path} HTTP/1.0\r\nHost: bench\r\n\r\n"),
+    )
 }
 
 /// Posts a form and returns the body of a 200.
 pub(crate) fn post(address: SocketAddr, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>> {
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
     let head = format!(
         "POST {path} HTTP/1.0\r\nHost: bench\r\nContent-Length: {}\r\n\
          Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
@@ -34,8 +39,15 @@ fn send(address: SocketAddr, request: &str) -> Result<(u16, Vec<u8>)> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").context("an answer without head")?;
+    let end = answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .context("an answer without head")?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no status")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .context("no status")?;
     Ok((status, answer.split_off(end + 4)))
 }

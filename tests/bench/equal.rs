@@ -12,7 +12,9 @@ type Points = Vec<(String, String)>;
 pub(crate) fn answers(expected: &[u8], found: &[u8]) -> Result<()> {
     let (expected, found) = (series(expected)?, series(found)?);
     for (labels, points) in &expected {
-        let Some(other) = found.get(labels) else { bail!("no series {labels}") };
+        let Some(other) = found.get(labels) else {
+            bail!("no series {labels}")
+        };
         ensure!(
             points.len() == other.len(),
             "{labels}: {} points instead of {}",
@@ -23,7 +25,12 @@ pub(crate) fn answers(expected: &[u8], found: &[u8]) -> Result<()> {
             ensure!(a == b, "{labels}: {b:?} instead of {a:?}");
         }
     }
-    ensure!(found.len() == expected.len(), "{} series instead of {}", found.len(), expected.len());
+    ensure!(
+        found.len() == expected.len(),
+        "{} series instead of {}",
+        found.len(),
+        expected.len()
+    );
     ensure!(!expected.is_empty(), "nothing to compare");
     Ok(())
 }
@@ -38,7 +45,12 @@ fn series(body: &[u8]) -> Result<BTreeMap<String, Points>> {
         scalar => vec![serde_json::json!({"metric": {}, "value": scalar})],
     };
     for entry in &result {
-        let point = |p: &Json| (p[0].to_string(), p[1].as_str().unwrap_or_default().to_owned());
+        let point = |p: &Json| {
+            (
+                p[0].to_string(),
+                p[1].as_str().unwrap_or_default().to_owned(),
+            )
+        };
         let points: Points = match &entry["values"] {
             Json::Array(values) => values.iter().map(point).collect(),
             _ => vec![point(&entry["value"])],

@@ -23,7 +23,10 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
         path("prometheus.yml"),
         "global: {external_labels: {cluster: bench, replica: a}}\n",
     )?;
-    let bucket = format!("type: FILESYSTEM\nconfig: {{directory: {}}}\n", path("bucket").display());
+    let bucket = format!(
+        "type: FILESYSTEM\nconfig: {{directory: {}}}\n",
+        path("bucket").display()
+    );
     let size = std::fs::metadata(&settings.hindsight)?.len();
     print(&format!("\nbinary: {:.1} MB", size as f64 / 1e6));
     print("\n| component | start to ready | idle memory |\n|---|---|---|");
@@ -76,6 +79,9 @@ fn row(settings: &Settings, component: &str, args: &[OsString]) -> Result<()> {
     }
     starts.sort();
     let median = starts[starts.len() / 2].as_secs_f64() * 1_000.0;
-    print(&format!("| {component} | {median:.0} ms | {:.1} MiB |", resident / MIB));
+    print(&format!(
+        "| {component} | {median:.0} ms | {:.1} MiB |",
+        resident / MIB
+    ));
     Ok(())
 }

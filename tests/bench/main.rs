@@ -46,10 +46,14 @@ impl Settings {
             prometheus: path("HINDSIGHT_PROMETHEUS")?.join("prometheus"),
             hindsight: path("HINDSIGHT_BIN")?,
             gopeer: path("HINDSIGHT_GOPEER")?,
-            peer: std::env::var_os("PEER").filter(|peer| !peer.is_empty()).map(PathBuf::from),
+            peer: std::env::var_os("PEER")
+                .filter(|peer| !peer.is_empty())
+                .map(PathBuf::from),
             size: text("SIZE", "M"),
             seed: text("SEED", "1"),
-            pairs: text("PAIRS", "7").parse().context("PAIRS has to be a number")?,
+            pairs: text("PAIRS", "7")
+                .parse()
+                .context("PAIRS has to be a number")?,
             only: std::env::var("ONLY").ok(),
         })
     }
@@ -62,12 +66,19 @@ fn main() -> Result<()> {
     }
     let settings = Settings::from_env()?;
     let folder = tempfile::tempdir().context("make a folder for the data")?;
-    report::say(&format!("cutting data set dash, size {}, seed {}", settings.size, settings.seed));
+    report::say(&format!(
+        "cutting data set dash, size {}, seed {}",
+        settings.size, settings.seed
+    ));
     let data = Data::cut(&settings, folder.path())?;
     report::machine(&data);
 
     let prometheus = Side::prometheus(&settings, &data)?;
-    let mut opponents = vec![Side::store_and_query(&settings.hindsight, "hindsight", &data)?];
+    let mut opponents = vec![Side::store_and_query(
+        &settings.hindsight,
+        "hindsight",
+        &data,
+    )?];
     opponents.push(Side::all_in_one(&settings.hindsight, &data)?);
     if let Some(peer) = &settings.peer {
         opponents.push(Side::store_and_query(peer, "peer", &data)?);
@@ -75,7 +86,10 @@ fn main() -> Result<()> {
     let rows = queries::list(&data);
     let rows: Vec<_> = match &settings.only {
         None => rows,
-        Some(part) => rows.into_iter().filter(|row| row.expr.contains(part.as_str())).collect(),
+        Some(part) => rows
+            .into_iter()
+            .filter(|row| row.expr.contains(part.as_str()))
+            .collect(),
     };
     if rows.is_empty() {
         bail!("no query contains {:?}", settings.only);
@@ -87,7 +101,10 @@ fn main() -> Result<()> {
             let (expected, found) = (prometheus.ask(query)?, side.ask(query)?);
             if let Err(difference) = equal::answers(&expected, &found) {
                 failed += 1;
-                report::say(&format!("{}: answers differ: {}: {difference}", side.name, query.expr));
+                report::say(&format!(
+                    "{}: answers differ: {}: {difference}",
+                    side.name, query.expr
+                ));
                 continue;
             }
             let row = Row::measure(&prometheus, side, query, settings.pairs)?;

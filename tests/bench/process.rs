@@ -18,14 +18,14 @@ const TICKS: f64 = 100.0;
 /// Ends with its owner.
 pub(crate) struct Process {
     child: Child,
-    pub(crate) http: SocketAddr,
     pub(crate) ready_after: Duration,
 }
 
 impl Process {
     /// Starts a server and waits until `/-/ready` answers 200.
     pub(crate) fn start(binary: &Path, args: Vec<OsString>, http: SocketAddr) -> Result<Self> {
-        let log = fs::File::create(std::env::temp_dir().join(format!("bench-{}.log", http.port())))?;
+        let log =
+            fs::File::create(std::env::temp_dir().join(format!("bench-{}.log", http.port())))?;
         let started = Instant::now();
         let child = Command::new(binary)
             .args(&args)
@@ -34,13 +34,19 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", binary.display()))?;
-        let mut process = Self { child, http, ready_after: Duration::ZERO };
+        let mut process = Self {
+            child,
+            ready_after: Duration::ZERO,
+        };
         while !matches!(api::get(http, "/-/ready"), Ok((200, _))) {
             if let Some(status) = process.child.try_wait()? {
                 bail!("{} ended with {status}: {args:?}", binary.display());
             }
             if started.elapsed() > READY_DEADLINE {
-                bail!("{} is not ready after {READY_DEADLINE:?}: {args:?}", binary.display());
+                bail!(
+                    "{} is not ready after {READY_DEADLINE:?}: {args:?}",
+                    binary.display()
+                );
             }
             std::thread::park_timeout(Duration::from_millis(1));
         }
@@ -52,8 +58,18 @@ impl Process {
     pub(crate) fn cpu(&self) -> Result<f64> {
         let stat = self.read("stat")?;
         // The command may hold spaces; the fields after its parenthesis do not.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+        let fields: Vec<&str> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
+        let ticks = |i: usize| {
+            fields
+                .get(i)
+                .and_then(|f| f.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
         Ok((ticks(11) + ticks(12)) / TICKS)
     }
 
@@ -75,7 +91,10 @@ impl Process {
 
     fn memory(&self, field: &str) -> Result<f64> {
         let status = self.read("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .context("no such field")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024.0)
     }

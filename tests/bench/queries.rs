@@ -71,17 +71,29 @@ const LONG_WINDOW: &[&str] = &[
 pub(crate) fn list(data: &Data) -> Vec<Query> {
     const HOUR: i64 = 3_600_000;
     let end = START_MS + data.hours * HOUR - 60_000;
-    let query = |expr: &str, times, group| Query { expr: expr.to_owned(), times, group };
+    let query = |expr: &str, times, group| Query {
+        expr: expr.to_owned(),
+        times,
+        group,
+    };
     let mut all = Vec::new();
     for expr in INSTANT {
         all.push(query(expr, Times::Instant { at: end }, Group::Instant));
     }
     for expr in RANGE {
-        let times = Times::Range { start: end - 6 * HOUR, end, step: 60_000 };
+        let times = Times::Range {
+            start: end - 6 * HOUR,
+            end,
+            step: 60_000,
+        };
         all.push(query(expr, times, Group::Range));
     }
     for expr in LONG_WINDOW {
-        let times = Times::Range { start: end - 6 * HOUR, end, step: 60_000 };
+        let times = Times::Range {
+            start: end - 6 * HOUR,
+            end,
+            step: 60_000,
+        };
         all.push(query(expr, times, Group::LongWindow));
     }
     all

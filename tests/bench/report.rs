@@ -32,7 +32,10 @@ fn run(side: &Side, query: &Query, repeats: usize) -> Result<Run> {
     for _ in 0..repeats {
         side.ask(query)?;
     }
-    Ok(Run { cpu: side.cpu()? - cpu, wall: started.elapsed().as_secs_f64() })
+    Ok(Run {
+        cpu: side.cpu()? - cpu,
+        wall: started.elapsed().as_secs_f64(),
+    })
 }
 
 /// Repeats a query until a run is long enough to be measured.
@@ -73,8 +76,16 @@ impl Row {
             wall.push(per(a.wall, n) / per(b.wall, m).max(1e-6));
         }
         let memory = theirs.peak()? / ours.peak()?;
-        let spread = cpu.iter().fold((f64::MAX, 0.0_f64), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
-        Ok(Self { query: query.clone(), cpu: median(cpu), wall: median(wall), memory, spread })
+        let spread = cpu
+            .iter()
+            .fold((f64::MAX, 0.0_f64), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
+        Ok(Self {
+            query: query.clone(),
+            cpu: median(cpu),
+            wall: median(wall),
+            memory,
+            spread,
+        })
     }
 }
 
@@ -94,8 +105,14 @@ pub(crate) fn line(row: &Row) {
 pub(crate) fn machine(data: &Data) {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown");
-    print(&format!("{cpus} x {model}; data set dash, size {}, {} h\n", data.size, data.hours));
+    let model = model
+        .lines()
+        .find_map(|l| l.strip_prefix("model name\t: "))
+        .unwrap_or("unknown");
+    print(&format!(
+        "{cpus} x {model}; data set dash, size {}, {} h\n",
+        data.size, data.hours
+    ));
 }
 
 /// Prints the table, one row a query and the geometric means.
@@ -113,7 +130,10 @@ pub(crate) fn table(side: &str, rows: &[Row]) {
         }
         for row in &rows {
             let expr = row.query.expr.replace('|', "\\|");
-            print(&format!("| `{expr}` | {:.1}x | {:.1}x | {:.1}x |", row.cpu, row.wall, row.memory));
+            print(&format!(
+                "| `{expr}` | {:.1}x | {:.1}x | {:.1}x |",
+                row.cpu, row.wall, row.memory
+            ));
         }
         let mean = |of: fn(&Row) -> f64| {
             (rows.iter().map(|row| of(row).ln()).sum::<f64>() / rows.len() as f64).exp()

@@ -32,7 +32,14 @@ impl Data {
         for (name, labels) in [("prometheus", None), ("bucket", Some("replica=a"))] {
             let mut cut = Command::new(&settings.gopeer);
             cut.arg("blocks").arg("--out").arg(folder.join(name));
-            cut.args(["--dataset", "dash", "--size", &settings.size, "--seed", &settings.seed]);
+            cut.args([
+                "--dataset",
+                "dash",
+                "--size",
+                &settings.size,
+                "--seed",
+                &settings.seed,
+            ]);
             if let Some(labels) = labels {
                 cut.args(["--thanos-labels", labels]);
             }
@@ -41,12 +48,19 @@ impl Data {
                 bail!("gopeer: {}", String::from_utf8_lossy(&output.stderr));
             }
         }
-        Ok(Self { folder: folder.to_owned(), size: settings.size.clone(), hours: 24 })
+        Ok(Self {
+            folder: folder.to_owned(),
+            size: settings.size.clone(),
+            hours: 24,
+        })
     }
 
     fn bucket(&self) -> String {
         let folder = self.folder.join("bucket");
-        format!("type: FILESYSTEM\nconfig:\n  directory: {}\n", folder.display())
+        format!(
+            "type: FILESYSTEM\nconfig:\n  directory: {}\n",
+            folder.display()
+        )
     }
 
     fn scratch(&self, name: &str) -> Result<PathBuf> {
@@ -74,7 +88,10 @@ impl Side {
         std::fs::write(&config, "global: {}\n")?;
         let args = vec![
             flag("config.file", config.display()),
-            flag("storage.tsdb.path", data.folder.join("prometheus").display()),
+            flag(
+                "storage.tsdb.path",
+                data.folder.join("prometheus").display(),
+            ),
             flag("web.listen-address", http),
             "--storage.tsdb.retention.time=100y".into(),
             // The blocks stay as they were cut, as they do in the bucket.
@@ -82,7 +99,11 @@ impl Side {
             "--storage.tsdb.max-block-duration=2h".into(),
         ];
         let process = Process::start(&settings.prometheus, args, http)?;
-        Ok(Self { name: "prometheus", processes: vec![process], address: http })
+        Ok(Self {
+            name: "prometheus",
+            processes: vec![process],
+            address: http,
+        })
     }
 
     pub(crate) fn store_and_query(binary: &Path, name: &'static str, data: &Data) -> Result<Self> {
@@ -92,7 +113,10 @@ impl Side {
             vec![
                 "store".into(),
                 flag("objstore.config", data.bucket()),
-                flag("data-dir", data.scratch(&format!("{name}-store"))?.display()),
+                flag(
+                    "data-dir",
+                    data.scratch(&format!("{name}-store"))?.display(),
+                ),
                 flag("http-address", store_http),
                 flag("grpc-address", store_grpc),
             ],
@@ -110,7 +134,11 @@ impl Side {
             ],
             http,
         )?;
-        let side = Self { name, processes: vec![store, query], address: http };
+        let side = Self {
+            name,
+            processes: vec![store, query],
+            address: http,
+        };
         side.wait_for_store()?;
         Ok(side)
     }
@@ -129,7 +157,11 @@ impl Side {
             ],
             http,
         )?;
-        let side = Self { name: "all-in-one", processes: vec![process], address: http };
+        let side = Self {
+            name: "all-in-one",
+            processes: vec![process],
+            address: http,
+        };
         side.wait_for_store()?;
         Ok(side)
     }

@@ -47,7 +47,9 @@ pub fn parse_duration(text: &str) -> Result<i64, ParseDurationError> {
             return Err(invalid());
         }
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         if unit.is_empty() {
             return Err(invalid());
@@ -114,7 +116,10 @@ mod tests {
             ("2.5s", "unknown unit \".\" in duration \"2.5s\""),
             ("5", "not a valid duration string: \"5\""),
             ("5m1h", "not a valid duration string: \"5m1h\""),
-            ("99999999999999999999s", "not a valid duration string: \"99999999999999999999s\""),
+            (
+                "99999999999999999999s",
+                "not a valid duration string: \"99999999999999999999s\"",
+            ),
             ("300y", "duration out of range"),
         ] {
             assert_eq!(parse_duration(text).unwrap_err().to_string(), message);

@@ -1,4 +1,10 @@
 //! The sidecar beside a real Prometheus.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's own functions fail by panicking and say why they were skipped"
+)]
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

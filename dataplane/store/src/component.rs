@@ -15,8 +15,8 @@ use storeapi::server::STREAMING_METHODS;
 use crate::bucket_store::BucketStore;
 use crate::config::{Config, ReadConfig, SyncConfig};
 use crate::http;
-use crate::status;
 use crate::metrics::StoreMetrics;
+use crate::status;
 use crate::sync::Syncer;
 
 /// Why a store gateway cannot start.

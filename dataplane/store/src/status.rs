@@ -21,8 +21,14 @@ struct Source {
 pub fn routes(store: Arc<BucketStore>, kit: &Kit) -> Router {
     let started_ms = kit.clock.now_ms();
     let kit = kit.clone();
-    let source = Source { store, kit, started_ms };
-    Router::new().route("/api/v1/status/hindsight", get(status)).with_state(source)
+    let source = Source {
+        store,
+        kit,
+        started_ms,
+    };
+    Router::new()
+        .route("/api/v1/status/hindsight", get(status))
+        .with_state(source)
 }
 
 async fn status(State(source): State<Source>) -> Json<Value> {

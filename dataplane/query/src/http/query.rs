@@ -250,11 +250,11 @@ fn spent(outcome: &Outcome) -> Stats {
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
-        if let QueryError::Parse(error) = &error {
-            return Self::invalid_parameter("query", error.to_string());
-        }
         let kind = match error.kind() {
-            EngineErrorKind::BadData => ErrorType::BadData,
+            // What the expression itself makes wrong, found by the parser or by the plan.
+            EngineErrorKind::BadData => {
+                return Self::invalid_parameter("query", error.to_string());
+            }
             EngineErrorKind::Execution => ErrorType::Execution,
             EngineErrorKind::Timeout => ErrorType::Timeout,
             EngineErrorKind::Canceled => ErrorType::Canceled,

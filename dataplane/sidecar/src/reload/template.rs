@@ -28,9 +28,11 @@ pub enum TemplateError {
     Unset { name: String, line: usize },
 }
 
+type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where variables come from.
 #[derive(Clone)]
-pub struct Lookup(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Lookup(Arc<LookupFn>);
 
 impl Lookup {
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
