@@ -88,23 +88,22 @@ established() {
     kubectl wait --for=condition=Established --timeout=5s crd/monitoringstacks.hindsight.dev >/dev/null 2>&1
 }
 
-manifests() {
-    kubectl kustomize config/demo
-    printf -- '---\n'
-    cat config/samples/demo.yaml
-}
-
 apply() {
     say "installing the operator and applying config/samples/demo.yaml"
     kubectl kustomize config/crd | kubectl apply --server-side -f - >/dev/null
     # kubectl refuses to wait for a condition where there is none yet.
     until_true 60 "the cluster knows MonitoringStacks" established
-    prefix=${IMAGE_REGISTRY:-}
-    manifests | if [ -n "$prefix" ]; then
-        sed "s#ghcr.io/hindsight-dev/#$prefix/#"
-    else
-        cat
-    fi | kubectl apply --server-side -f - >/dev/null
+    prefix=${IMAGE_REGISTRY:-ghcr.io/hindsight-dev}
+    kubectl kustomize config/demo | sed "s#ghcr.io/hindsight-dev/#$prefix/#" |
+        kubectl apply --server-side -f - >/dev/null
+    if [ -n "${IMAGE_REGISTRY:-}" ]; then
+        # The stack's own image is the operator's default, which an administrator may set.
+        kubectl -n hindsight-system set env deploy/hindsight-operator \
+            "HINDSIGHT_IMAGE=$prefix/hindsight:$version" >/dev/null
+    fi
+    kubectl -n hindsight-system rollout status deploy/hindsight-operator --timeout=180s >/dev/null ||
+        fail "the operator does not run; look with kubectl -n hindsight-system describe pods"
+    kubectl apply --server-side -f config/samples/demo.yaml >/dev/null
 }
 
 # ask <PromQL> [&parameter=value...]: the querier's answer, through the API server, so that no port
@@ -155,7 +154,6 @@ up() {
     build
     if [ -n "${CLUSTER:-}" ]; then push_images; else embedded_up; fi
     apply
-    kubectl -n hindsight-system rollout status deploy/hindsight-operator --timeout=180s >/dev/null
     say "waiting: the stack is ready (at most 5 min)"
     kubectl -n "$namespace" wait --for=condition=Ready --timeout=300s mstack/demo >/dev/null ||
         fail "not ready; look with kubectl -n $namespace describe mstack demo"
