@@ -223,6 +223,20 @@ impl Stack {
     }
 }
 
+/// Checks that a pod is ready.
+///
+/// # Errors
+/// Its conditions, where it is not.
+pub fn ready(pod: &Pod) -> Result<()> {
+    let conditions = pod.status.clone().unwrap_or_default().conditions;
+    let ready = conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    ensure!(ready, "{} is not ready: {conditions:?}", pod.name_any());
+    Ok(())
+}
+
 /// Checks that no container of a pod was restarted.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use e2e::machine::{Machine, OPERATOR_NAMESPACE, Programs, obstacle};
 use e2e::prometheus_api::Server;
-use e2e::stack::{Stack, no_restart};
+use e2e::stack::{Stack, no_restart, ready};
 use e2e::wait::until;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
@@ -145,14 +145,7 @@ async fn install(scene: &Scene) -> Result<()> {
     machine.apply_kustomization("config/demo")?;
     scrapes::create_annotated(machine)?;
     until("the operator runs", SOON, async || {
-        let operator = operator::pod(&scene.client).await?;
-        let conditions = operator.status.and_then(|status| status.conditions);
-        let ready = conditions
-            .iter()
-            .flatten()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-        ensure!(ready, "not ready: {conditions:?}");
-        Ok(())
+        ready(&operator::pod(&scene.client).await?)
     })
     .await
 }

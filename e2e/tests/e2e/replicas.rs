@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::prometheus_api::no_gap;
-use e2e::stack::no_restart;
+use e2e::stack::{no_restart, ready};
 use e2e::wait::until;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::{INTERVAL, NAMESPACE, READY, SOON, Scene};
 pub(crate) const SERIES: &str = r#"up{job="apiserver"}"#;
 /// Whether `SERIES` was scraped lately: a plain selector would look five minutes back over a gap.
 const SCRAPED: &str = r#"count_over_time(up{job="apiserver"}[30s])"#;
+const SCRAPED_NOW: &str = r#"count_over_time(up{job="apiserver"}[10s])"#;
 const SCRAPED_SPAN: i64 = 30_000;
 /// The replica that is deleted.
 const VICTIM: &str = "demo-prometheus-0";
@@ -78,20 +79,25 @@ pub(crate) async fn one_may_go(scene: &Scene, begin: i64) -> Result<()> {
         let pod = pods.get(VICTIM).await?;
         ensure!(pod.uid() != before, "it is the old one");
         no_restart(&pod)?;
-        Ok(())
+        ready(&pod)
     })
     .await;
-    let ready = match replaced {
-        Ok(()) => scene
-            .stack
-            .until_condition("Ready", "True", READY)
+    // Ready may still be told of the old pod; the querier's own view is what counts.
+    let seen = match replaced {
+        Ok(()) => {
+            until("both replicas scrape and are seen", READY, async || {
+                let scraped = scene.querier.instant(SCRAPED_NOW, false).await?;
+                ensure!(scraped.series.len() == 2, "it has {:?}", scraped.series);
+                Ok(())
+            })
             .await
-            .map(drop),
+        }
         Err(error) => Err(error),
     };
     stop.cancel();
     let asked = asking.await?.context("while the replica was away")?;
-    ready?;
+    seen?;
+    scene.stack.until_condition("Ready", "True", READY).await?;
     scene.say(&format!(
         "a replica went and came back under {asked} queries"
     ));
