@@ -1,5 +1,6 @@
 //! From the plan to operators. All selections are started here, before any is read.
 
+use crate::ast::RangeModifier;
 use crate::plan::{RangeSource, SubqueryNode, VectorKind, VectorNode};
 
 use super::block::{Block, Grid, SeriesMeta};
@@ -55,7 +56,8 @@ fn unshared(
                 refs,
                 lookback_ms: ex.lookback_ms(),
                 take: *take,
-                smoothed: selector.modifier.is_some(),
+                // `anchored` says something about windows only.
+                smoothed: selector.modifier == Some(RangeModifier::Smoothed),
             };
             Box::new(Leaf::new(selector, grid, spec, Vec::new(), ex)?)
         }

@@ -145,11 +145,6 @@ impl Builder<'_> {
             }
             Expr::Paren(paren) => self.build(&paren.expr, place),
             Expr::VectorSelector(selector) => {
-                if selector.range_modifier == Some(RangeModifier::Anchored) {
-                    return Err(EngineError::execution(
-                        "anchored modifier can only be used with range selectors",
-                    ));
-                }
                 let node = self.select(selector, expr, place, Take::Value)?;
                 let invariant = selector.at.is_some();
                 Ok(Built::new(Node::Vector(node), invariant, invariant))
