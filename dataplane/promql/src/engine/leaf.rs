@@ -41,7 +41,13 @@ pub(crate) enum LeafSpec {
 }
 
 impl LeafSpec {
-    fn eval(&self, name: &str, scratch: &mut Scratch, out: &mut Out<'_>, cx: &QueryContext) {
+    fn eval(
+        &self,
+        name: &str,
+        scratch: &mut Scratch,
+        out: &mut Out<'_>,
+        cx: &QueryContext,
+    ) -> Result<(), EngineError> {
         match self {
             Self::Instant {
                 refs,
@@ -50,6 +56,7 @@ impl LeafSpec {
                 ..
             } => {
                 super::smoothed::eval(refs, *lookback_ms, &mut scratch.columns, out);
+                Ok(())
             }
             Self::Instant {
                 refs,
@@ -58,6 +65,7 @@ impl LeafSpec {
                 ..
             } => {
                 instant(refs, *lookback_ms, *take, &scratch.columns, out);
+                Ok(())
             }
             Self::Window(spec) => spec.eval(name, scratch, out, cx),
         }
@@ -187,7 +195,7 @@ impl Leaf {
                 "a window's parameters failed before".to_owned(),
             ));
         };
-        spec.params = eval_params(&mut *params, spec.func, &self.grid, ex)?;
+        spec.params = eval_params(&mut *params, &self.grid, ex)?;
         let ready = Arc::new(LeafSpec::Window(spec));
         self.stage = Stage::Ready(Arc::clone(&ready));
         Ok(ready)
@@ -239,28 +247,16 @@ impl Leaf {
     }
 }
 
-/// Evaluates a window's parameters and refuses what the function cannot work with.
+/// Evaluates a window's parameters.
 pub(crate) fn eval_params(
     params: &mut [ScalarOperator],
-    func: WindowFunc,
     grid: &Grid,
     ex: &mut Exec<'_>,
 ) -> Result<Vec<ScalarColumn>, EngineError> {
-    let columns = params
+    params
         .iter_mut()
         .map(|param| param.eval(grid, ex))
-        .collect::<Result<Vec<_>, EngineError>>()?;
-    if func == WindowFunc::DoubleExponentialSmoothing {
-        for (column, (factor, symbol)) in columns.iter().zip([("smoothing", "sf"), ("trend", "tf")])
-        {
-            if let Some(value) = column.distinct(grid).find(|&v| v <= 0.0 || v >= 1.0) {
-                return Err(EngineError::execution(format!(
-                    "invalid {factor} factor. Expected: 0 < {symbol} < 1, got: {value:.6}"
-                )));
-            }
-        }
-    }
-    Ok(columns)
+        .collect()
 }
 
 /// Notes metrics whose names do not look like a counter's.
@@ -362,7 +358,7 @@ fn evaluate(
             present,
             histograms: &mut histograms,
         };
-        spec.eval(&task.name, scratch, &mut out, cx);
+        spec.eval(&task.name, scratch, &mut out, cx)?;
         block.set_histograms(row, std::mem::take(&mut histograms));
         if block.row_is_empty(row) {
             block.truncate(row);

@@ -48,7 +48,7 @@ impl Operator for SubqueryWindow {
     fn next(&mut self, ex: &mut Exec<'_>) -> Result<Option<Block>, EngineError> {
         if !self.started {
             self.started = true;
-            self.spec.params = eval_params(&mut self.params, self.spec.func, &self.grid, ex)?;
+            self.spec.params = eval_params(&mut self.params, &self.grid, ex)?;
         }
         let keeps_name = matches!(
             self.spec.func,
@@ -91,7 +91,7 @@ impl Operator for SubqueryWindow {
                     present,
                     histograms: &mut histograms,
                 };
-                self.spec.eval(&name, &mut self.scratch, &mut out, ex.cx);
+                self.spec.eval(&name, &mut self.scratch, &mut out, ex.cx)?;
                 block.set_histograms(at, histograms);
                 if block.row_is_empty(at) {
                     block.truncate(at);

@@ -21,6 +21,7 @@ use crate::ast::{PosRange, RangeModifier};
 use crate::context::QueryContext;
 use crate::queryable::Columns;
 
+use super::EngineError;
 use super::block::{Grid, HistogramRow, set};
 use super::scalar::ScalarColumn;
 
@@ -180,13 +181,16 @@ impl WindowSpec {
     /// Evaluates the function for the series in `scratch.columns` into an empty row.
     ///
     /// `name` is the metric's name, for annotations.
+    ///
+    /// # Errors
+    /// A parameter is nothing that the function can work with.
     pub(crate) fn eval(
         &self,
         name: &str,
         scratch: &mut Scratch,
         out: &mut Out<'_>,
         cx: &QueryContext,
-    ) {
+    ) -> Result<(), EngineError> {
         let Scratch {
             columns,
             lo,
@@ -232,9 +236,35 @@ impl WindowSpec {
                 lo: histogram_lo,
                 hi: histogram_hi,
             };
-            return mixed.eval(name, out, cx);
+            self.check_factors(mixed.lo, mixed.hi)?;
+            self.check_factors(lo, hi)?;
+            mixed.eval(name, out, cx);
+            return Ok(());
         }
+        self.check_factors(lo, hi)?;
         self.eval_floats(&windows, work, out, cx);
+        Ok(())
+    }
+
+    /// Refuses factors that cannot smooth. A factor is looked at only where a window has samples.
+    fn check_factors(&self, lo: &[u32], hi: &[u32]) -> Result<(), EngineError> {
+        if self.func != WindowFunc::DoubleExponentialSmoothing {
+            return Ok(());
+        }
+        for step in (0..lo.len()).filter(|&step| lo[step] < hi[step]) {
+            for (index, (factor, symbol)) in [("smoothing", "sf"), ("trend", "tf")]
+                .into_iter()
+                .enumerate()
+            {
+                let value = self.param(index, step);
+                if value <= 0.0 || value >= 1.0 {
+                    return Err(EngineError::execution(format!(
+                        "invalid {factor} factor. Expected: 0 < {symbol} < 1, got: {value:.6}"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn eval_floats(

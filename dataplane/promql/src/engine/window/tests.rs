@@ -275,7 +275,8 @@ proptest! {
             scratch.columns.floats.extend_from_slice(&values);
             let (mut row, mut present, mut histograms) = (vec![0.0; grid.steps], vec![0u64; grid.words()], HistogramRow::new());
             let mut out = Out { values: &mut row, present: &mut present, histograms: &mut histograms };
-            spec.eval("m", &mut scratch, &mut out, &QueryContext::new());
+            spec.eval("m", &mut scratch, &mut out, &QueryContext::new())
+                .expect("no parameter is refused");
             for (i, value) in row.iter().enumerate() {
                 let end = refs.ts(i);
                 let inside: Vec<(i64, f64)> = ts
