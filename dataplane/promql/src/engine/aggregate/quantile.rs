@@ -58,19 +58,19 @@ impl Operator for Quantile {
             ));
             block.drop_histograms();
         }
-        if block.rows() == 0 {
-            return Ok(None);
-        }
         if param.distinct(&self.grid).any(f64::is_nan) {
             ex.warn(annotate::invalid_quantile(f64::NAN, self.param_pos));
         }
         let max = param.distinct(&self.grid).fold(f64::NEG_INFINITY, go_max);
         let min = param.distinct(&self.grid).fold(f64::INFINITY, go_min);
-        for outside in [max, min]
-            .into_iter()
-            .filter(|&q| !(0.0..=1.0).contains(&q) && !q.is_nan())
-        {
-            ex.warn(annotate::invalid_quantile(outside, self.param_pos));
+        if max > 1.0 {
+            ex.warn(annotate::invalid_quantile(max, self.param_pos));
+        }
+        if min < 0.0 {
+            ex.warn(annotate::invalid_quantile(min, self.param_pos));
+        }
+        if block.rows() == 0 {
+            return Ok(None);
         }
         let mut members: Vec<Vec<usize>> = Vec::new();
         for row in 0..block.rows() {
