@@ -22,6 +22,7 @@ mod element;
 mod error;
 mod exec;
 mod gomath;
+mod gosort;
 mod kahan;
 mod labels;
 mod leaf;

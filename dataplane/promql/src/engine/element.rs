@@ -132,7 +132,7 @@ fn math(func: Math, x: f64) -> f64 {
         Math::Atan => x.atan(),
         Math::Atanh => super::gomath::atanh(x),
         Math::Ceil => x.ceil(),
-        Math::Cos => x.cos(),
+        Math::Cos => super::gomath::cos(x),
         Math::Cosh => x.cosh(),
         Math::Deg => x * 180.0 / std::f64::consts::PI,
         Math::Exp => x.exp(),
@@ -150,10 +150,10 @@ fn math(func: Math, x: f64) -> f64 {
                 x
             }
         }
-        Math::Sin => x.sin(),
+        Math::Sin => super::gomath::sin(x),
         Math::Sinh => x.sinh(),
         Math::Sqrt => x.sqrt(),
-        Math::Tan => x.tan(),
+        Math::Tan => super::gomath::tan(x),
         Math::Tanh => x.tanh(),
     }
 }

@@ -1,5 +1,9 @@
 //! Hyperbolic inverses by the formulas that Go's library uses, which the usual ones of Rust's
-//! standard library differ from by more than rounding.
+//! standard library differ from by more than rounding, and sine, cosine and tangent ([`trigonometry`]).
+
+mod trigonometry;
+
+pub(super) use trigonometry::{cos, sin, tan};
 
 const LN2: f64 = std::f64::consts::LN_2;
 /// Above it, one more is not seen under the square root.

@@ -1,13 +1,11 @@
 //! `sort`, `sort_desc`, `sort_by_label` and `sort_by_label_desc`.
 
-use std::cmp::Ordering;
-
 use crate::ast::PosRange;
 use crate::plan::SortOrder;
 
 use super::block::{Block, Grid};
 use super::exec::{Exec, Operator};
-use super::{EngineError, annotate};
+use super::{EngineError, annotate, gosort};
 
 /// Orders an instant vector. Over several steps the order means nothing, since a matrix is sorted by
 /// labels.
@@ -57,22 +55,30 @@ impl Operator for Sort {
         }
         let mut rows: Vec<usize> = (0..block.rows()).collect();
         match &self.order {
-            SortOrder::Value { descending } => rows.sort_by(|&a, &b| {
-                by_value(block.row_values(a)[0], block.row_values(b)[0], *descending)
+            SortOrder::Value { descending } => gosort::sort(&mut rows, |&a, &b| {
+                goes_first(block.row_values(a)[0], block.row_values(b)[0], *descending)
             }),
             SortOrder::Labels { names, descending } => {
                 let names: Vec<_> = names.iter().map(|name| ex.symbols.intern(name)).collect();
-                rows.sort_by(|&a, &b| {
+                gosort::sort(&mut rows, |&a, &b| {
                     let (a, b) = (&block.series[a].labels, &block.series[b].labels);
-                    let order = names
-                        .iter()
-                        .map(|&name| {
-                            let (a, b) = (ex.symbols.get(a.get(name)), ex.symbols.get(b.get(name)));
-                            natural(a, b)
-                        })
-                        .find(|order| order.is_ne())
-                        .unwrap_or_else(|| a.compare(b, &ex.symbols));
-                    if *descending { order.reverse() } else { order }
+                    let by_name = names.iter().find_map(|&name| {
+                        let (a, b) = (ex.symbols.get(a.get(name)), ex.symbols.get(b.get(name)));
+                        (a != b).then(|| natural_first(a, b))
+                    });
+                    // Both of two values may go first, so the descending order turns the answer
+                    // around, not the question.
+                    match by_name {
+                        Some(first) => first != *descending,
+                        None => {
+                            let order = a.compare(b, &ex.symbols);
+                            if *descending {
+                                order.is_gt()
+                            } else {
+                                order.is_lt()
+                            }
+                        }
+                    }
                 });
             }
         }
@@ -84,41 +90,41 @@ impl Operator for Sort {
     }
 }
 
-/// Orders floats; NaN comes last either way.
-pub(crate) fn by_value(a: f64, b: f64, descending: bool) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => {
-            let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-            if descending { order.reverse() } else { order }
-        }
-    }
+/// Whether `a` goes before `b`; NaN comes last either way. Of two NaN each goes before the other, as
+/// in Prometheus.
+pub(crate) fn goes_first(a: f64, b: f64, descending: bool) -> bool {
+    b.is_nan() || if descending { a > b } else { a < b }
 }
 
-/// Natural order: runs of digits compare as numbers.
-fn natural(a: &str, b: &str) -> Ordering {
-    if a == b {
-        return Ordering::Equal;
-    }
+/// Whether `a` goes before another text in natural order: runs of digits compare as numbers. Of two
+/// texts that only differ in leading zeros each may go before the other, as in Prometheus.
+fn natural_first(a: &str, b: &str) -> bool {
     let (chunks_a, chunks_b) = (chunks(a), chunks(b));
-    for (x, y) in chunks_a.iter().zip(&chunks_b) {
-        if x == y {
-            continue;
+    for (i, x) in chunks_a.iter().enumerate() {
+        let Some(y) = chunks_b.get(i) else {
+            return false;
+        };
+        let equal = match (number(x), number(y)) {
+            (Some(m), Some(n)) if m != n => return m < n,
+            (Some(_), Some(_)) => true,
+            _ => x == y,
+        };
+        if !equal {
+            return x < y;
         }
-        let digits = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-        if digits(x) && digits(y) {
-            let (m, n) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
-            let order = m.len().cmp(&n.len()).then_with(|| m.cmp(n));
-            if order.is_ne() {
-                return order;
-            }
-            continue;
+        if i + 1 == chunks_a.len() {
+            return true;
         }
-        return x.cmp(y);
+        if i + 1 == chunks_b.len() {
+            return false;
+        }
     }
-    chunks_a.len().cmp(&chunks_b.len())
+    false
+}
+
+/// Reads a chunk of digits; one too large for an integer is a text.
+fn number(chunk: &str) -> Option<i64> {
+    chunk.parse().ok()
 }
 
 /// Splits a text where digits begin or end.
@@ -147,7 +153,14 @@ mod tests {
     #[test]
     fn numbers_in_texts_are_numbers() {
         let mut names = ["cpu10", "cpu9", "cpu", "cpu1a", "cpu1", "b"];
-        names.sort_by(|a, b| natural(a, b));
+        gosort::sort(&mut names, |a, b| natural_first(a, b));
         assert_eq!(names, ["b", "cpu", "cpu1", "cpu1a", "cpu9", "cpu10"]);
+    }
+
+    #[test]
+    fn leading_zeros_order_nothing() {
+        assert!(natural_first("0.1", "0.01") && natural_first("0.01", "0.1"));
+        assert!(!natural_first("a1b", "a1") && natural_first("a1", "a1b"));
+        assert!(natural_first("10000000000000000000", "9300000000000000000"));
     }
 }

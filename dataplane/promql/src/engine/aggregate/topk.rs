@@ -4,8 +4,9 @@ use crate::ast::{AggregateOp, PosRange};
 use crate::context::Reservation;
 use crate::engine::block::{Block, Grid, SeriesMeta, ones, set};
 use crate::engine::exec::{Exec, Operator};
+use crate::engine::gosort;
 use crate::engine::scalar::{ScalarColumn, ScalarOperator, go_max, go_min};
-use crate::engine::sort::by_value;
+use crate::engine::sort::goes_first;
 use crate::engine::{EngineError, annotate};
 use crate::number::format_g;
 use crate::symbols::{SymbolLabels, SymbolTable};
@@ -105,6 +106,11 @@ impl Operator for TopK {
         self.done = true;
         let param = self.param.eval(&self.grid, ex)?;
         if !self.check(&param, ex)? {
+            // What is wrong with the input is reported even so.
+            while let Some(block) = self.input.next(ex)? {
+                ex.cx.check()?;
+                ex.recycle(block);
+            }
             return Ok(None);
         }
         if matches!(self.op, AggregateOp::Limitk | AggregateOp::LimitRatio) {
@@ -143,7 +149,7 @@ impl Operator for TopK {
             ex.recycle(block);
         }
         for heap in &mut heaps {
-            heap.sort_by(|a, b| by_value(a.0, b.0, descending));
+            gosort::sort(heap, |a, b| goes_first(a.0, b.0, descending));
         }
         // An instant query shows groups after each other, each in order of value; over several steps
         // the matrix is sorted by labels anyway.
@@ -215,7 +221,31 @@ impl TopK {
             reservation.grow(block.size_bytes(), &self.op)?;
             out.append(block);
         }
+        if steps == 1 {
+            out = self.in_heap_order(&out, ex);
+        }
         Ok((out.rows() > 0).then_some(out))
+    }
+
+    /// Orders the elements of an instant vector as Prometheus does: group by group, each in the
+    /// order of the heap that it has been collected in.
+    fn in_heap_order(&mut self, kept: &Block, ex: &mut Exec<'_>) -> Block {
+        let mut heaps: Vec<Vec<Entry>> = Vec::new();
+        heaps.resize_with(self.groups.len(), Vec::new);
+        for row in 0..kept.rows() {
+            // A histogram's float is zero in Prometheus.
+            let value = match kept.row_histograms(row) {
+                [] => kept.row_values(row)[0],
+                _ => 0.0,
+            };
+            let group = self.groups.group_of(&kept.series[row].labels);
+            offer(&mut heaps[group], usize::MAX, (value, row as u32), true);
+        }
+        let mut ordered = ex.block(&self.grid);
+        for (_, row) in heaps.into_iter().flatten() {
+            ordered.push_row_of(kept, row as usize);
+        }
+        ordered
     }
 }
 
