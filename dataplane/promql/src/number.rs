@@ -3,7 +3,15 @@
 /// Returns the shortest text that reads back as `value`, never with an exponent: Go's `'f', -1`.
 #[must_use]
 pub fn format_f(value: f64) -> String {
-    special(value).map_or_else(|| format!("{value}"), str::to_owned)
+    if let Some(text) = special(value) {
+        return text.to_owned();
+    }
+    let Decimal {
+        sign,
+        digits,
+        exponent,
+    } = shortest(value);
+    positional(sign, &digits, exponent)
 }
 
 /// Returns the shortest text that reads back as `value`, with an exponent below 1e-4 and from 1e6
@@ -50,20 +58,13 @@ fn general(value: f64, precision: Option<usize>) -> String {
     if let Some(text) = special(value) {
         return text.to_owned();
     }
-    let scientific = match precision {
-        None => format!("{value:e}"),
-        Some(digits) => format!("{value:.*e}", digits.saturating_sub(1)),
-    };
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let digits = match digits.trim_end_matches('0') {
-        "" => "0",
-        trimmed => trimmed,
+    let Decimal {
+        sign,
+        digits,
+        exponent,
+    } = match precision {
+        None => shortest(value),
+        Some(digits) => decimal(&format!("{value:.*e}", digits.saturating_sub(1))),
     };
     // Go decides by the precision, which counts as 6 for the shortest text.
     let threshold = match precision {
@@ -79,6 +80,50 @@ fn general(value: f64, precision: Option<usize>) -> String {
             exponent.abs()
         );
     }
+    positional(sign, &digits, exponent)
+}
+
+/// Significant digits, at least one, the first before the decimal point.
+struct Decimal {
+    sign: &'static str,
+    digits: String,
+    exponent: i32,
+}
+
+/// Returns the fewest digits that read back as `value`, which is finite. Where several are as near, the
+/// last one is even, as in Go; the standard library would round up.
+fn shortest(value: f64) -> Decimal {
+    decimal(ryu::Buffer::new().format_finite(value))
+}
+
+/// Takes a number apart: digits, maybe a point among them, maybe an exponent after them.
+fn decimal(text: &str) -> Decimal {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{integer}{fraction}");
+    let significant = all.trim_start_matches('0');
+    if significant.is_empty() {
+        return Decimal {
+            sign,
+            digits: "0".to_owned(),
+            exponent: 0,
+        };
+    }
+    let leading = all.len() - significant.len();
+    let shift = integer.len() as i32 - 1 - leading as i32;
+    Decimal {
+        sign,
+        digits: significant.trim_end_matches('0').to_owned(),
+        exponent: exponent.parse::<i32>().unwrap_or(0) + shift,
+    }
+}
+
+/// Writes a number without an exponent.
+fn positional(sign: &str, digits: &str, exponent: i32) -> String {
     let Ok(integer_digits) = usize::try_from(exponent + 1) else {
         return format!(
             "{sign}0.{}{digits}",
@@ -144,6 +189,8 @@ mod tests {
             (f64::NAN, "NaN", "NaN"),
             (0.001, "0.001", "0.001"),
             (10.0, "10", "10"),
+            (950_083_743_224_801.25, "950083743224801.2", "9.5e+14"),
+            (1234.5, "1234.5", "1.2e+03"),
         ] {
             assert_eq!(format_f(value), f);
             assert_eq!(format_g2(value), g2);
