@@ -1,7 +1,9 @@
 //! Pods' cgroups and mounts, and their removal when the cluster goes.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, umount2};
@@ -10,6 +12,10 @@ use crate::layout::{CGROUP, CNI_NETWORK, Layout};
 use crate::process::kill_all;
 
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// What the kernel may take to let go of a killed process's groups.
+const EXIT_PATIENCE: Duration = Duration::from_secs(20);
+const EXIT_POLL: Duration = Duration::from_millis(50);
 
 /// Makes the cluster's cgroup in every hierarchy: pods live below it, so that `down` knows which
 /// processes are pods' of this cluster.
@@ -97,11 +103,19 @@ fn remove_group(group: &Path) -> Result<()> {
     for child in children(group) {
         remove_group(&child)?;
     }
-    match fs::remove_dir(group) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", group.display()))
+    let deadline = Instant::now() + EXIT_PATIENCE;
+    loop {
+        match fs::remove_dir(group) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // A killed process is off the list before the kernel has let go of its group.
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                std::thread::sleep(EXIT_POLL);
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("remove {}", group.display()));
+            }
         }
-        _ => Ok(()),
     }
 }
 
