@@ -64,7 +64,7 @@ async fn versitygw_conforms() -> Result<()> {
         );
         #[expect(clippy::print_stderr, reason = "a skipped test says so")]
         {
-            eprintln!("skipped: set {BINARY} to the versitygw binary to run this test");
+            eprintln!("SKIP: set {BINARY} to the versitygw binary to run this test");
         }
         return Ok(());
     };

@@ -33,7 +33,7 @@ fn gopeer() -> Option<PathBuf> {
             !ci,
             "HINDSIGHT_GOPEER is not set; build it with e2e/modules/build.sh gopeer"
         );
-        eprintln!("skipped: set HINDSIGHT_GOPEER to the gopeer binary");
+        eprintln!("SKIP: set HINDSIGHT_GOPEER to the gopeer binary");
     }
     binary
 }

@@ -267,7 +267,7 @@ async fn a_node_comes_up_works_is_repaired_and_goes_without_a_trace() {
             "the node cannot be tested: {obstacle}"
         );
         cluster::progress(&format!(
-            "skipped: the node cannot be tested here: {obstacle}"
+            "SKIP: the node cannot be tested here: {obstacle}"
         ));
         return;
     }

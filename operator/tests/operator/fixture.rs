@@ -68,7 +68,7 @@ pub(crate) fn skip(what: &str, error: &impl std::fmt::Display) {
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "{what}: {error:#}"
     );
-    eprintln!("skipped: {what}: {error:#}");
+    eprintln!("SKIP: {what}: {error:#}");
 }
 
 /// A folder of this process; those of processes that are gone are removed.
