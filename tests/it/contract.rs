@@ -16,12 +16,20 @@ fn arguments(stream: &str) -> Vec<(String, Vec<String>)> {
         let pod = &object["spec"]["template"]["spec"];
         for list in ["initContainers", "containers"] {
             for container in pod[list].as_array().into_iter().flatten() {
-                if !container["image"].as_str().is_some_and(|image| image.contains(IMAGE)) {
+                if !container["image"]
+                    .as_str()
+                    .is_some_and(|image| image.contains(IMAGE))
+                {
                     continue;
                 }
-                assert!(container["command"].is_null(), "manifests set args, never command");
+                assert!(
+                    container["command"].is_null(),
+                    "manifests set args, never command"
+                );
                 let args = container["args"].as_array().expect("arguments");
-                let args = args.iter().map(|arg| arg.as_str().expect("a text").to_owned());
+                let args = args
+                    .iter()
+                    .map(|arg| arg.as_str().expect("a text").to_owned());
                 let name = container["name"].as_str().expect("a name").to_owned();
                 all.push((name, args.collect()));
             }
@@ -49,6 +57,9 @@ fn the_data_plane_takes_every_argument_the_operator_renders() {
         }
     }
     for container in ["sidecar", "querier", "store"] {
-        assert!(seen.contains(container), "no golden renders a {container}; there are {seen:?}");
+        assert!(
+            seen.contains(container),
+            "no golden renders a {container}; there are {seen:?}"
+        );
     }
 }

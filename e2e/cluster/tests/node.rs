@@ -266,9 +266,7 @@ async fn a_node_comes_up_works_is_repaired_and_goes_without_a_trace() {
             std::env::var_os("CI").is_none(),
             "the node cannot be tested: {obstacle}"
         );
-        cluster::progress(&format!(
-            "SKIP: the node cannot be tested here: {obstacle}"
-        ));
+        cluster::progress(&format!("SKIP: the node cannot be tested here: {obstacle}"));
         return;
     }
     let temporary = tempfile::tempdir().expect("temporary folder");
