@@ -40,5 +40,7 @@ else
     echo "deny: no advisory database at $source; set ADVISORY_DB to a checkout of RustSec's to check advisories"
     [ "${CI:-}" != true ] || exit 1
 fi
+# Every target's packages have to be here before the check goes offline.
+env -u CARGO_BUILD_TARGET cargo fetch --quiet --locked
 # shellcheck disable=SC2086 # a list of words
 "$deny" --offline check --hide-inclusion-graph $checks
