@@ -5,8 +5,8 @@
 //! them is harmless, and all others are refused by name.
 
 pub mod all_in_one;
-pub mod common;
 mod ignored;
+pub mod process;
 pub mod query;
 pub mod sidecar;
 pub mod store;

@@ -15,7 +15,7 @@ use runtime::service::Kit;
 use runtime::telemetry;
 use tokio::runtime::Runtime;
 
-use crate::args::common::LogArgs;
+use crate::args::process::LogArgs;
 use crate::args::{self, Command, Parsed};
 use crate::version;
 

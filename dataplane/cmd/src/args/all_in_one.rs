@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::common::{GrpcArgs, HttpArgs, LogArgs, SeriesLimitArgs};
+use super::process::{GrpcArgs, HttpArgs, LogArgs, SeriesLimitArgs};
 use super::query::QuerySettings;
 use super::store::StoreSettings;
 

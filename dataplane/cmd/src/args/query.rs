@@ -17,7 +17,7 @@ use runtime::http::HttpConfig;
 use runtime::units::{ByteSize, HumanDuration};
 use storeapi::dedup::Algorithm;
 
-use super::common::{GrpcArgs, GrpcClientArgs, HttpArgs, LogArgs, SeriesLimitArgs};
+use super::process::{GrpcArgs, GrpcClientArgs, HttpArgs, LogArgs, SeriesLimitArgs};
 
 /// How often endpoints are asked for their Info.
 const INFO_INTERVAL: Duration = Duration::from_secs(5);

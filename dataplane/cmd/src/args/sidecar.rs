@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::{ArgAction, Args};
 use runtime::units::HumanDuration;
 
-use super::common::{GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, path, time_ms};
+use super::process::{GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, path, time_ms};
 
 /// Stands beside a Prometheus.
 #[derive(Debug, Clone, Args)]

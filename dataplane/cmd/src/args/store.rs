@@ -13,7 +13,7 @@ use runtime::grpc::GrpcConfig;
 use runtime::http::HttpConfig;
 use runtime::units::{ByteSize, HumanDuration};
 
-use super::common::{
+use super::process::{
     END_OF_TIME, GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, time_ms,
 };
 

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use runtime::units::HumanDuration;
 
-use super::common::{LogArgs, ObjstoreArgs};
+use super::process::{LogArgs, ObjstoreArgs};
 
 /// Works on buckets and their blocks.
 #[derive(Debug, Clone, Args)]

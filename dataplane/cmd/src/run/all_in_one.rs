@@ -10,7 +10,7 @@ use runtime::service::Kit;
 
 use super::bucket;
 use crate::args::all_in_one::AllInOneArgs;
-use crate::args::common::drain_deadline;
+use crate::args::process::drain_deadline;
 
 /// What the store is called in lists and errors.
 const LOCAL_STORE: &str = "local-store";

@@ -7,7 +7,7 @@ use objconfig::BucketConfig;
 use objstore::Bucket;
 use runtime::metrics::Metrics;
 
-use crate::args::common::ObjstoreArgs;
+use crate::args::process::ObjstoreArgs;
 
 /// Returns the bucket's configuration; `None` where no flag gives one.
 ///

@@ -6,7 +6,7 @@ use anyhow::Context;
 use query::{Parts, Querier};
 use runtime::service::Kit;
 
-use crate::args::common::drain_deadline;
+use crate::args::process::drain_deadline;
 use crate::args::query::QueryArgs;
 
 pub(super) async fn run(

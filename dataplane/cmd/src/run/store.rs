@@ -5,7 +5,7 @@ use runtime::service::Kit;
 use store::Gateway;
 
 use super::bucket;
-use crate::args::common::drain_deadline;
+use crate::args::process::drain_deadline;
 use crate::args::store::StoreArgs;
 
 pub(super) async fn run(args: StoreArgs, kit: Kit) -> anyhow::Result<()> {
