@@ -36,25 +36,24 @@ export HINDSIGHT_KUBERNETES=$(folder kubernetes)
 say "formatting, lints, dependencies"
 make lint
 
-say "binaries"
-cargo build --profile "$profile" --locked -p cmd -p operator -p cluster
+# One graph for binaries and tests: building them apart would compile most rooms twice.
+say "binaries and tests"
+cargo build --profile "$profile" --locked --workspace --lib --bins --tests
 bin=${CARGO_TARGET_DIR:-target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}$profile
 export HINDSIGHT_BIN=$(realpath "$bin/hindsight")
 export HINDSIGHT_OPERATOR_BIN=$(realpath "$bin/hindsight-operator")
 export HINDSIGHT_CLUSTER_BIN=$(realpath "$bin/hindsight-cluster")
 
-failed=0
-run() {
-    # All test binaries run even where one fails; the status is kept.
-    cargo test --profile "$profile" --locked --no-fail-fast "$@" 2>&1 | tee -a "$log" || failed=1
-}
-say "unit, property, golden, integration and differential tests"
-run --workspace --exclude e2e
+select=(--workspace)
 if [ "$part" = all ]; then
-    say "end to end on the embedded cluster"
-    # Shown as it goes: it takes a quarter of an hour.
-    run -p e2e -- --test-threads=1 --nocapture
+    say "all tests; the last, end to end on the embedded cluster, takes a quarter of an hour"
+else
+    say "all tests but those that need a cluster"
+    select+=(--exclude e2e)
 fi
+failed=0
+# All test binaries run even where one fails; the status is kept.
+cargo test --profile "$profile" --locked --no-fail-fast "${select[@]}" 2>&1 | tee "$log" || failed=1
 
 count() { sed -n "s/^test result:.* \([0-9]*\) $1.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
 # A test that cannot run here prints a line "SKIP: why"; where CI=true it fails instead.
