@@ -43,14 +43,14 @@ check_named_cluster() {
 
 build() {
     command -v cargo >/dev/null || fail "cargo is missing: install Rust with rustup; rust-toolchain.toml names the version"
-    say "building hindsight, its operator and the cluster's tools (about 15 min the first time)"
+    say "building hindsight, its operator and the cluster's tools (the first time this compiles; half an hour was seen on two busy cores)"
     cargo build --quiet --profile "$profile" --locked -p cmd -p operator -p cluster
 }
 
 embedded_up() {
     command -v go >/dev/null || fail "go is missing: install Go 1.26 or later; Kubernetes and Prometheus are built from their modules"
     e2e/prepare.sh
-    say "building Kubernetes, Prometheus and an S3 server (about 15 min the first time)"
+    say "building Kubernetes, Prometheus and an S3 server (the first time this compiles; half an hour was seen on two busy cores)"
     kubernetes=$(e2e/modules/build.sh kubernetes)
     hindsight_cluster build >/dev/null
     mkdir -p "$HINDSIGHT_CACHE/demo"
