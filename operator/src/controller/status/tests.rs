@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::build::Kind;
 use super::super::dereference::References;
 use super::super::observe::SidecarStatus;
-use super::super::validate::{Reason, validate};
+use super::super::validate::{Reach, Reason, validate};
 use super::*;
 use crate::settings::Settings;
 

@@ -1,0 +1,33 @@
+//! `ScopeLimited`: what the namespace has no power for.
+
+use super::{Draft, draft};
+use crate::controller::validate::{Reach, Stack};
+
+/// What a stack would scrape but may not.
+pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
+    if stack.reach == Reach::Cluster {
+        return None;
+    }
+    let scrapes = &stack.prometheus.scrapes;
+    let left_out: Vec<&str> = [
+        ("kubelet", scrapes.kubelet),
+        ("cadvisor", scrapes.cadvisor),
+        ("apiserver", scrapes.apiserver),
+    ]
+    .into_iter()
+    .filter_map(|(name, wanted)| wanted.then_some(name))
+    .collect();
+    if left_out.is_empty() {
+        return None;
+    }
+    Some(draft(
+        "ScopeLimited",
+        true,
+        "NamespaceNotInClusterStacks",
+        format!(
+            "left out: {}; pods and services are scraped in namespace {} only. Ask the administrator to add the namespace to --cluster-stacks, or switch these defaultScrapes off",
+            left_out.join(", "),
+            stack.names.namespace
+        ),
+    ))
+}

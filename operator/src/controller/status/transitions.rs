@@ -1,0 +1,66 @@
+//! What is new between two statuses: which conditions flipped, and whether it is worth a write.
+
+use crds::status::MonitoringStackStatus;
+
+/// A condition that flipped, for an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub kind: String,
+    pub reason: String,
+    pub message: String,
+    /// Whether it is bad news.
+    pub is_warning: bool,
+}
+
+/// The conditions that flipped, appeared or disappeared between two statuses. A component that is
+/// not ready yet when first seen is no news.
+pub fn transitions(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    for condition in &new.conditions {
+        let before = old
+            .conditions
+            .iter()
+            .find(|other| other.type_ == condition.type_);
+        let is_abnormal_type =
+            !condition.type_.ends_with("Ready") && condition.type_ != "PrometheusConfigured";
+        let flipped = match before {
+            None => {
+                is_abnormal_type
+                    || condition.status == "True"
+                    || old.conditions.is_empty() && is_stalled(new)
+            }
+            Some(before) => {
+                before.status != condition.status
+                    || (condition.type_ == "Stalled" && before.message != condition.message)
+            }
+        };
+        if !flipped || condition.type_ == "Reconciling" {
+            continue;
+        }
+        let is_good = (condition.status == "True") != is_abnormal_type;
+        transitions.push(Transition {
+            kind: condition.type_.clone(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            is_warning: !is_good,
+        });
+    }
+    transitions
+}
+
+fn is_stalled(status: &MonitoringStackStatus) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == "Stalled")
+}
+
+/// Whether `new` says more than newer values of facts that move by themselves.
+pub fn is_significant(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> bool {
+    if old.last_upload.is_none() != new.last_upload.is_none() {
+        return true;
+    }
+    let mut without_facts = new.clone();
+    without_facts.last_upload.clone_from(&old.last_upload);
+    without_facts != *old
+}
