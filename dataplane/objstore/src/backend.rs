@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,12 +13,14 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     Attributes as StoreAttributes, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, UpdateVersion,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
+use crate::conditional::{Condition, Version};
 use crate::error::{BucketError, ErrorKind, Operation};
+use crate::folder::{self, PutIfError};
 
 /// How objects are written.
 #[derive(Debug, Clone)]
@@ -43,6 +45,16 @@ pub struct ObjectStoreBucket {
     store: Arc<dyn ObjectStore>,
     name: Arc<str>,
     write: WriteOptions,
+    conditional: Conditional,
+}
+
+/// How conditions of writes are kept.
+#[derive(Debug, Clone)]
+enum Conditional {
+    /// By the store.
+    Native,
+    /// By a lock in this folder.
+    Folder(Arc<LocalFileSystem>, Arc<FilePath>),
 }
 
 impl ObjectStoreBucket {
@@ -51,6 +63,7 @@ impl ObjectStoreBucket {
             store,
             name: name.into(),
             write,
+            conditional: Conditional::Native,
         }
     }
 
@@ -81,11 +94,11 @@ impl ObjectStoreBucket {
             multipart: true,
             attributes,
         };
-        Ok(Self::new(
-            Arc::new(store),
-            &directory.display().to_string(),
-            write,
-        ))
+        let store = Arc::new(store);
+        Ok(Self {
+            conditional: Conditional::Folder(Arc::clone(&store), directory.into()),
+            ..Self::new(store, &directory.display().to_string(), write)
+        })
     }
 
     fn error(&self, operation: Operation, name: &str, error: object_store::Error) -> BucketError {
@@ -107,12 +120,48 @@ impl ObjectStoreBucket {
     }
 
     async fn put(&self, path: &Path, payload: PutPayload) -> object_store::Result<()> {
+        self.put_mode(path, payload, PutMode::Overwrite)
+            .await
+            .map(drop)
+    }
+
+    async fn put_mode(
+        &self,
+        path: &Path,
+        payload: PutPayload,
+        mode: PutMode,
+    ) -> object_store::Result<PutResult> {
         let attributes = self.write.attributes.clone();
         let options = PutOptions {
+            mode,
             attributes,
             ..PutOptions::default()
         };
-        self.store.put_opts(path, payload, options).await.map(drop)
+        self.store.put_opts(path, payload, options).await
+    }
+
+    /// All of it on one blocking thread: a caller that gives up does not give up the lock half-way.
+    async fn put_if_in_folder(
+        &self,
+        root: Arc<FilePath>,
+        file: PathBuf,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        let put = move || folder::put_if(&root, &file, &content, &condition);
+        let error = |kind, source: Box<dyn std::error::Error + Send + Sync>| {
+            BucketError::new(Operation::Upload, &self.name, name, kind, source)
+        };
+        match tokio::task::spawn_blocking(put).await {
+            Ok(Ok(version)) => Ok(version),
+            Ok(Err(PutIfError::Conflict)) => Err(error(
+                ErrorKind::Conflict,
+                "the object is not the one expected".into(),
+            )),
+            Ok(Err(PutIfError::Io(io))) => Err(error(ErrorKind::Unavailable, io.into())),
+            Err(join) => Err(error(ErrorKind::Internal, join.into())),
+        }
     }
 
     /// Uploads what `source` yields, whose size may be known.
@@ -354,6 +403,55 @@ impl Bucket for ObjectStoreBucket {
             }
         };
         uploaded.map_err(|error| self.error(operation, name, error))
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        let path = self.path(Operation::Get, name)?;
+        let read = async {
+            let got = self.store.get(&path).await?;
+            let (etag, generation) = (got.meta.e_tag.clone(), got.meta.version.clone());
+            Ok((got.bytes().await?, Version { etag, generation }))
+        };
+        let (bytes, version) = read
+            .await
+            .map_err(|error| self.error(Operation::Get, name, error))?;
+        Ok(match self.conditional {
+            Conditional::Native => (bytes, version),
+            Conditional::Folder(..) => {
+                let version = folder::version(&bytes);
+                (bytes, version)
+            }
+        })
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        let operation = Operation::Upload;
+        let path = self.path(operation, name)?;
+        if let Conditional::Folder(store, root) = &self.conditional {
+            let file = store.path_to_filesystem(&path);
+            let file = file.map_err(|error| self.error(operation, name, error))?;
+            return self
+                .put_if_in_folder(Arc::clone(root), file, name, content, condition)
+                .await;
+        }
+        let mode = match condition {
+            Condition::Absent => PutMode::Create,
+            Condition::Unchanged(Version { etag, generation }) => PutMode::Update(UpdateVersion {
+                e_tag: etag,
+                version: generation,
+            }),
+        };
+        let put = self.put_mode(&path, content.into(), mode).await;
+        let put = put.map_err(|error| self.error(operation, name, error))?;
+        Ok(Version {
+            etag: put.e_tag,
+            generation: put.version,
+        })
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {

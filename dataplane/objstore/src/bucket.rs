@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+use crate::conditional::{Condition, Version};
 use crate::error::BucketError;
 
 /// How deep a listing goes.
@@ -140,6 +141,29 @@ pub trait Bucket: fmt::Debug + Send + Sync + 'static {
     /// After an error the object may have been written or not.
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError>;
 
+    /// Reads a whole object and which writing of it that is.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError>;
+
+    /// Writes an object where `condition` holds at that moment, of all such writers at most one at a time,
+    /// and returns the version written. [`Bucket::upload`] heeds no condition and is not kept out by one.
+    ///
+    /// The content must tell its writer and the occasion from all others: an answer that was lost is made up
+    /// for by reading the object, and what equals `content` then counts as written by this call.
+    ///
+    /// # Errors
+    /// `Conflict` when the condition does not hold: another has written since, perhaps upon a write of this
+    /// call whose answer was lost. `Unsupported` where the store has no such writes. After any other error
+    /// the object may have been written or not.
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError>;
+
     /// Removes an object.
     ///
     /// # Errors
@@ -175,6 +199,19 @@ impl<B: Bucket + ?Sized> Bucket for Arc<B> {
 
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
         (**self).upload(name, content).await
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        (**self).get_versioned(name).await
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        (**self).put_if(name, content, condition).await
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {

@@ -61,6 +61,10 @@ pub enum ErrorKind {
     NotFound,
     /// The name or the range can never be right.
     Invalid,
+    /// A conditional write found that its condition does not hold.
+    Conflict,
+    /// The store cannot do such a thing.
+    Unsupported,
     /// The credentials do not allow it.
     PermissionDenied,
     /// The store did not answer, or answered that it cannot now. Worth another try.
@@ -113,6 +117,11 @@ impl BucketError {
         self.kind == ErrorKind::NotFound
     }
 
+    /// Returns true when the condition of a conditional write did not hold.
+    pub fn is_conflict(&self) -> bool {
+        self.kind == ErrorKind::Conflict
+    }
+
     /// Returns true when another try may succeed.
     pub fn is_retryable(&self) -> bool {
         self.kind == ErrorKind::Unavailable
@@ -130,6 +139,8 @@ impl BucketError {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
                 ErrorKind::PermissionDenied
             }
+            Store::AlreadyExists { .. } | Store::Precondition { .. } => ErrorKind::Conflict,
+            Store::NotImplemented { .. } | Store::NotSupported { .. } => ErrorKind::Unsupported,
             Store::InvalidPath { .. } => ErrorKind::Invalid,
             Store::Generic { .. } | Store::JoinError { .. } => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bucket::{Attributes, Bucket, Content, EntryStream, Listing};
+use crate::conditional::{Condition, Version};
 use crate::error::{BucketError, ErrorKind, Operation};
 
 /// What goes wrong how often. Ratios are from 0 to 1.
@@ -163,6 +164,26 @@ impl<B: Bucket> Bucket for FaultyBucket<B> {
             return Err(self.error(Operation::Upload, name));
         }
         Ok(())
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        self.before(Operation::Get, name).await?;
+        let (bytes, version) = self.inner.get_versioned(name).await?;
+        Ok((self.maybe_short(bytes), version))
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        self.before(Operation::Upload, name).await?;
+        let version = self.inner.put_if(name, content, condition).await?;
+        if self.chance(self.plan.applied_but_failed_ratio) {
+            return Err(self.error(Operation::Upload, name));
+        }
+        Ok(version)
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {

@@ -2,6 +2,7 @@
 //!
 //! Modules in reading order:
 //! - [`bucket`]: the trait [`Bucket`] and what every implementation promises;
+//! - [`conditional`]: versions and conditions of writes that must not undo another's;
 //! - [`error`]: what goes wrong, by kind;
 //! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`] turns Thanos'
 //!   settings into a client;
@@ -16,10 +17,12 @@
 
 pub mod backend;
 pub mod bucket;
+pub mod conditional;
 mod connect;
 mod create;
 pub mod error;
 pub mod fault;
+mod folder;
 pub mod metered;
 pub mod prefix;
 pub mod retry;
@@ -28,6 +31,7 @@ pub mod testsuite;
 
 pub use backend::ObjectStoreBucket;
 pub use bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
+pub use conditional::{Condition, Version};
 pub use connect::{ConnectError, connect};
 pub use create::{CreateError, create};
 pub use error::{BucketError, ErrorKind, Operation};

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use runtime::metrics::Metrics;
 
 use crate::bucket::{Attributes, Bucket, Content, EntryStream, Listing};
+use crate::conditional::{Condition, Version};
 use crate::error::{BucketError, Operation};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +112,12 @@ impl<B: Bucket> Metered<B> {
         &self.operations[operation as usize]
     }
 
+    fn uploaded(&self) {
+        if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.last_upload.set(now.as_secs_f64());
+        }
+    }
+
     async fn count<T>(
         &self,
         operation: Operation,
@@ -122,8 +129,8 @@ impl<B: Bucket> Metered<B> {
         let outcome = future.await;
         match &outcome {
             Ok(_) => metrics.seconds.observe(begun.elapsed().as_secs_f64()),
-            // That there is no such object is an answer.
-            Err(error) if error.is_not_found() => {}
+            // That there is no such object, or another one, is an answer.
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(_) => {
                 metrics.failed.inc();
             }
@@ -191,10 +198,29 @@ impl<B: Bucket> Bucket for Metered<B> {
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
         self.count(Operation::Upload, self.inner.upload(name, content))
             .await?;
-        if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
-            self.last_upload.set(now.as_secs_f64());
-        }
+        self.uploaded();
         Ok(())
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        let read = self.inner.get_versioned(name);
+        let (bytes, version) = self.count(Operation::Get, read).await?;
+        self.of(Operation::Get)
+            .fetched_bytes
+            .inc_by(bytes.len() as u64);
+        Ok((bytes, version))
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        let put = self.inner.put_if(name, content, condition);
+        let version = self.count(Operation::Upload, put).await?;
+        self.uploaded();
+        Ok(version)
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::bucket::{Attributes, Bucket, Content, EntryStream, Listing};
+use crate::conditional::{Condition, Version};
 use crate::error::BucketError;
 
 /// Puts a prefix before each name on its way in and takes it off on its way out.
@@ -75,6 +76,21 @@ impl<B: Bucket> Bucket for Prefixed<B> {
 
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
         self.inner.upload(&self.full(name), content).await
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        self.inner.get_versioned(&self.full(name)).await
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        self.inner
+            .put_if(&self.full(name), content, condition)
+            .await
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
+use crate::conditional::{Condition, Version};
 use crate::error::BucketError;
 
 /// How often and how patiently.
@@ -147,6 +148,28 @@ impl<B: Bucket> Bucket for Retrying<B> {
                 }
                 (outcome, _) => return outcome,
             }
+        }
+    }
+
+    async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
+        self.retry(|_| self.inner.get_versioned(name)).await
+    }
+
+    async fn put_if(
+        &self,
+        name: &str,
+        content: Bytes,
+        condition: Condition,
+    ) -> Result<Version, BucketError> {
+        let put = self.retry(|_| self.inner.put_if(name, content.clone(), condition.clone()));
+        match put.await {
+            // Perhaps the conflict is with our own write, whose answer was lost here or in the client.
+            Err(error) if error.is_conflict() => match self.get_versioned(name).await {
+                Ok((found, version)) if found == content => Ok(version),
+                Err(unknown) if !unknown.is_not_found() => Err(unknown),
+                _ => Err(error),
+            },
+            done => done,
         }
     }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::bucket::{Bucket, Content, Listing};
+use crate::conditional::Condition;
 use crate::error::ErrorKind;
 
 /// Uploads this large go in parts everywhere: S3 takes none below 5 MiB.
@@ -25,6 +26,8 @@ pub async fn run(bucket: &dyn Bucket) {
     listing_tells_folders_from_objects(bucket).await;
     large_objects_come_back_equal(bucket).await;
     bad_names_are_refused(bucket).await;
+    conditional_writes_do_not_undo_others(bucket).await;
+    one_of_many_writers_wins(bucket).await;
     let left = names(bucket, "", Listing::Recursive).await;
     assert!(left.is_empty(), "the suite left {left:?}");
 }
@@ -244,6 +247,86 @@ async fn bad_names_are_refused(bucket: &dyn Bucket) {
     }
 }
 
+async fn conditional_writes_do_not_undo_others(bucket: &dyn Bucket) {
+    let name = "conditional/object";
+    let absent = bucket.get_versioned(name).await.map(drop);
+    assert!(absent.expect_err("absent").is_not_found());
+    let put = async |content: &'static str, condition: &Condition| {
+        let content = Bytes::from_static(content.as_bytes());
+        bucket.put_if(name, content, condition.clone()).await
+    };
+    let first = put("first", &Condition::Absent).await.expect("written");
+    let first = Condition::Unchanged(first);
+    let refused = put("other", &Condition::Absent).await;
+    assert!(
+        refused.as_ref().is_err_and(|error| error.is_conflict()),
+        "{refused:?}"
+    );
+    let (found, version) = bucket.get_versioned(name).await.expect("reads");
+    assert_eq!(found, "first");
+    assert_eq!(
+        Condition::Unchanged(version),
+        first,
+        "written and read differ"
+    );
+    let second = Condition::Unchanged(put("second", &first).await.expect("written"));
+    let refused = put("third", &first).await;
+    assert!(
+        refused.as_ref().is_err_and(|error| error.is_conflict()),
+        "{refused:?}"
+    );
+    assert_eq!(bucket.get(name).await.expect("reads"), "second");
+    // A writer without conditions is noticed as well.
+    self::put(bucket, name, b"foreign".to_vec()).await;
+    let refused = put("third", &second).await;
+    assert!(
+        refused.as_ref().is_err_and(|error| error.is_conflict()),
+        "{refused:?}"
+    );
+    let (_, version) = bucket.get_versioned(name).await.expect("reads");
+    bucket.delete(name).await.expect("deletes");
+    let refused = put("third", &Condition::Unchanged(version)).await;
+    assert!(
+        refused.as_ref().is_err_and(|error| error.is_conflict()),
+        "{refused:?}"
+    );
+    assert!(
+        !bucket.exists(name).await.expect("answers"),
+        "a removed object came back"
+    );
+}
+
+async fn one_of_many_writers_wins(bucket: &dyn Bucket) {
+    const WRITERS: usize = 8;
+    let name = "conditional/counter";
+    put(bucket, name, b"0".to_vec()).await;
+    // Each adds one until it was let; a lost update would show in the sum.
+    let add = async |writer: usize| loop {
+        let (found, version) = bucket.get_versioned(name).await.expect("reads");
+        let text = String::from_utf8_lossy(&found).into_owned();
+        let count: usize = text
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect(&text);
+        let next = format!("{} by {writer}", count + 1);
+        match bucket
+            .put_if(name, next.into(), Condition::Unchanged(version))
+            .await
+        {
+            Ok(_) => return,
+            Err(error) => assert!(error.is_conflict(), "{error:?}"),
+        }
+    };
+    futures::future::join_all((0..WRITERS).map(add)).await;
+    let found = bucket.get(name).await.expect("reads");
+    assert!(
+        found.starts_with(format!("{WRITERS} ").as_bytes()),
+        "{found:?}"
+    );
+    bucket.delete(name).await.expect("deletes");
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -307,6 +390,7 @@ mod tests {
             object_is_replaced_whole(&retrying).await;
             listing_tells_folders_from_objects(&retrying).await;
             bad_names_are_refused(&retrying).await;
+            conditional_writes_do_not_undo_others(&retrying).await;
             assert!(faulty.injected() > 10, "only {} faults", faulty.injected());
         }
     }
