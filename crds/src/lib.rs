@@ -3,7 +3,7 @@
 //!
 //! In reading order: [`monitoring_stack`] (the kind and its spec), one file per section of the spec
 //! below it ([`object_storage`], [`prometheus`], [`sidecar`], [`query`], [`store`], [`workload`],
-//! [`images`], [`naming`], [`proxy`]), [`status`], and [`document`], which gives the
+//! [`images`], [`naming`], [`proxy`], [`network_policy`], [`pod_disruption_budget`]), [`status`], and [`document`], which gives the
 //! CustomResourceDefinition as installed.
 //!
 //! Invariants: every field of ours has a description; a field exists only when the operator reads
@@ -19,8 +19,8 @@ pub mod document;
 pub mod monitoring_stack;
 
 pub use monitoring_stack::{
-    MonitoringStack, MonitoringStackSpec, images, naming, object_storage, prometheus, proxy, query,
-    sidecar, status, store, workload,
+    MonitoringStack, MonitoringStackSpec, images, naming, network_policy, object_storage,
+    pod_disruption_budget, prometheus, proxy, query, sidecar, status, store, workload,
 };
 
 /// The API group of all kinds here.

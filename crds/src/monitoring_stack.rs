@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 pub mod images;
 pub mod naming;
+pub mod network_policy;
 pub mod object_storage;
+pub mod pod_disruption_budget;
 pub mod prometheus;
 pub mod proxy;
 pub mod query;
@@ -18,7 +20,9 @@ pub mod workload;
 
 use images::Images;
 use naming::Naming;
+use network_policy::NetworkPolicy;
 use object_storage::ObjectStorage;
+use pod_disruption_budget::PodDisruptionBudget;
 use prometheus::Prometheus;
 use proxy::Proxy;
 use query::Query;
@@ -38,6 +42,11 @@ use store::Store;
     shortname = "mstack",
     category = "monitoring",
     status = "MonitoringStackStatus",
+    scale(
+        spec_replicas_path = ".spec.query.replicas",
+        status_replicas_path = ".status.queryReplicas",
+        label_selector_path = ".status.querySelector"
+    ),
     derive = "PartialEq",
     derive = "Default",
     doc = "MonitoringStack is a highly available Prometheus with long-term storage and one query view.",
@@ -109,6 +118,14 @@ pub struct MonitoringStackSpec {
     /// Names of existing objects that this stack takes over. Leave it out for a new stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naming: Option<Naming>,
+
+    /// Who may connect to the stack's pods.
+    #[serde(default)]
+    pub network_policy: NetworkPolicy,
+
+    /// How many replicas a drain of nodes may take down at once.
+    #[serde(default)]
+    pub pod_disruption_budget: PodDisruptionBudget,
 
     /// HTTP proxy for connections that leave the cluster: object storage and remote write.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -80,6 +80,7 @@ impl From<Administration> for Settings {
             cluster_stacks: non_empty(administration.cluster_stacks).collect(),
             allowed_images: non_empty(administration.allowed_images).collect(),
             hindsight_image: administration.hindsight_image,
+            ..Self::default()
         }
     }
 }
@@ -125,6 +126,7 @@ fn serve(arguments: Run) -> anyhow::Result<()> {
             .await
             .context("cannot reach a cluster: run in a pod or set KUBECONFIG")?;
         let mut settings = Settings::from(arguments.administration);
+        settings.operator_namespace.clone_from(&arguments.namespace);
         if settings.cluster_stacks.is_empty() {
             settings.cluster_stacks.insert(arguments.namespace.clone());
         }

@@ -12,6 +12,8 @@ pub const HINDSIGHT_IMAGE: &str = concat!(
 );
 /// Image of the embedded S3 server.
 pub const VERSITYGW_IMAGE: &str = "ghcr.io/versity/versitygw:v1.8.0";
+/// Namespace that the manifests of this release put the operator into.
+pub const OPERATOR_NAMESPACE: &str = "hindsight-system";
 /// Image prefixes that stacks may use unless the administrator says otherwise.
 pub const ALLOWED_IMAGES: [&str; 3] = [
     PROMETHEUS_REPOSITORY,
@@ -28,6 +30,8 @@ pub struct Settings {
     pub allowed_images: Vec<String>,
     /// Image of the data plane where a stack names none.
     pub hindsight_image: String,
+    /// The operator's own namespace: its pods ask the stacks' pods for their status.
+    pub operator_namespace: String,
 }
 
 impl Default for Settings {
@@ -36,6 +40,7 @@ impl Default for Settings {
             cluster_stacks: BTreeSet::new(),
             allowed_images: ALLOWED_IMAGES.map(str::to_owned).to_vec(),
             hindsight_image: HINDSIGHT_IMAGE.to_owned(),
+            operator_namespace: OPERATOR_NAMESPACE.to_owned(),
         }
     }
 }

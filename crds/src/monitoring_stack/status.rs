@@ -24,6 +24,12 @@ pub struct MonitoringStackStatus {
     /// Ready and wanted replicas of all other components, e.g. `2/2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<String>,
+    /// Replicas of the querier; read by the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_replicas: Option<i32>,
+    /// Selector of the querier's pods; read by the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_selector: Option<String>,
     /// Where the parts of the stack are reached inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,

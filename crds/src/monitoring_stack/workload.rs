@@ -42,7 +42,7 @@ pub struct PodOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// How the pods spread over nodes and zones. A constraint without a label selector gets that of
-    /// the workload.
+    /// the workload. Where left out, replicas prefer different zones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// PriorityClass of the pods.

@@ -12,7 +12,9 @@ use super::mint::Minted;
 use super::validate::Stack;
 use crate::names::{Component, OWNER_NAMESPACE_ANNOTATION, OWNER_UID_ANNOTATION};
 
+mod autoscaling;
 mod availability;
+mod network_policy;
 mod object_storage;
 mod pod;
 mod prometheus;
@@ -32,21 +34,25 @@ pub enum Kind {
     Service,
     Secret,
     PodDisruptionBudget,
+    NetworkPolicy,
     StatefulSet,
     Deployment,
+    HorizontalPodAutoscaler,
 }
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ServiceAccount,
         Self::ClusterRoleBinding,
         Self::RoleBinding,
         Self::Service,
         Self::Secret,
         Self::PodDisruptionBudget,
+        Self::NetworkPolicy,
         Self::StatefulSet,
         Self::Deployment,
+        Self::HorizontalPodAutoscaler,
     ];
 
     /// Group and version, as `apiVersion` has them.
@@ -55,7 +61,9 @@ impl Kind {
             Self::ServiceAccount | Self::Service | Self::Secret => "v1",
             Self::ClusterRoleBinding | Self::RoleBinding => "rbac.authorization.k8s.io/v1",
             Self::PodDisruptionBudget => "policy/v1",
+            Self::NetworkPolicy => "networking.k8s.io/v1",
             Self::StatefulSet | Self::Deployment => "apps/v1",
+            Self::HorizontalPodAutoscaler => "autoscaling/v2",
         }
     }
 
@@ -70,6 +78,8 @@ impl Kind {
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::StatefulSet => "StatefulSet",
             Self::Deployment => "Deployment",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
         }
     }
 
@@ -84,6 +94,8 @@ impl Kind {
             Self::PodDisruptionBudget => "poddisruptionbudgets",
             Self::StatefulSet => "statefulsets",
             Self::Deployment => "deployments",
+            Self::NetworkPolicy => "networkpolicies",
+            Self::HorizontalPodAutoscaler => "horizontalpodautoscalers",
         }
     }
 
@@ -127,6 +139,8 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     let mut objects = rbac::objects(stack);
     objects.extend(services::objects(stack));
     objects.extend(availability::objects(stack));
+    objects.extend(network_policy::objects(stack));
+    objects.extend(autoscaling::object(stack));
     objects.extend(prometheus::objects(stack, &template));
     objects.push(query::object(stack));
     if let Some(storage) = &stack.object_storage {

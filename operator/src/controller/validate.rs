@@ -17,7 +17,9 @@ pub mod args;
 pub mod bucket;
 mod identity;
 mod images;
+mod network_policy;
 mod object_storage;
+mod parts;
 mod prometheus;
 mod proxy;
 mod query;
@@ -29,7 +31,9 @@ mod store;
 mod workload;
 
 pub use images::Images;
+pub use network_policy::{NetworkClient, NetworkPolicies};
 pub use object_storage::ObjectStorage;
+pub use parts::Part;
 pub use prometheus::{Prometheus, Version};
 pub use query::Query;
 pub use remote_write::RemoteWrite;
@@ -91,8 +95,12 @@ pub struct Stack {
     pub store: Store,
     pub images: Images,
     pub proxy: Vec<(String, String)>,
+    pub network_policy: NetworkPolicies,
+    pub has_disruption_budgets: bool,
     /// Whether the namespace's stacks may reach beyond it.
     pub reach: Reach,
+    /// Where the operator's pods run.
+    pub operator_namespace: String,
 }
 
 /// How far a stack's Prometheus may look.
@@ -166,7 +174,10 @@ impl Check<'_> {
             store: self.store(spec),
             images: self.images(spec),
             proxy: proxy::environment(spec),
+            network_policy: self.network_policy(spec),
+            has_disruption_budgets: spec.pod_disruption_budget.enabled,
             reach,
+            operator_namespace: self.settings.operator_namespace.clone(),
         }
     }
 }

@@ -80,6 +80,15 @@ fn new_values() -> Vec<(&'static str, Value)> {
         ("httpsProxy", json!("http://other.example.com")),
         ("noProxy", json!([".example.net"])),
         ("paused", json!(true)),
+        ("networkPolicy.enabled", json!(false)),
+        ("namespaceLabels", json!({ "team": "other" })),
+        ("cidr", json!("10.2.0.0/16")),
+        ("podDisruptionBudget.enabled", json!(false)),
+        ("min", json!(2)),
+        ("max", json!(9)),
+        ("cpu", json!(33)),
+        ("memory", json!(33)),
+        ("scaleDownStabilizationSeconds", json!(33)),
     ]
 }
 
@@ -96,6 +105,16 @@ fn base(path: &str) -> Value {
     } else {
         json!({ "url": "https://a", "basicAuth": { "username": key("user"), "password": key("token") } })
     };
+    let client = if path.contains("cidr") {
+        json!({ "cidr": "10.1.0.0/16" })
+    } else {
+        json!({ "namespaceLabels": { "team": "first" } })
+    };
+    let query = if path.contains("autoscaling") {
+        json!({ "autoscaling": { "max": 3, "cpu": 50 } })
+    } else {
+        json!({})
+    };
     json!({
         "apiVersion": "hindsight.dev/v1alpha1",
         "kind": "MonitoringStack",
@@ -103,6 +122,8 @@ fn base(path: &str) -> Value {
         "spec": {
             "externalLabels": { "cluster": "c" },
             "objectStorage": storage,
+            "networkPolicy": { "clients": [client] },
+            "query": query,
             "prometheus": {
                 "additionalScrapeConfigs": key("jobs.yaml"),
                 "remoteWrite": [login],

@@ -81,7 +81,8 @@ fn every_sample_renders() {
 #[test]
 fn every_golden_object_fits_its_kubernetes_type() {
     use k8s_openapi::api::{
-        apps::v1 as apps, core::v1 as core, policy::v1 as policy, rbac::v1 as rbac,
+        apps::v1 as apps, autoscaling::v2 as autoscaling, core::v1 as core,
+        networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
     };
     fn again<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Value {
         let typed: T = serde_json::from_value(object.clone()).expect("fits the type");
@@ -103,6 +104,8 @@ fn every_golden_object_fits_its_kubernetes_type() {
                 "PodDisruptionBudget" => again::<policy::PodDisruptionBudget>(&object),
                 "StatefulSet" => again::<apps::StatefulSet>(&object),
                 "Deployment" => again::<apps::Deployment>(&object),
+                "NetworkPolicy" => again::<networking::NetworkPolicy>(&object),
+                "HorizontalPodAutoscaler" => again::<autoscaling::HorizontalPodAutoscaler>(&object),
                 other => panic!("unexpected kind {other}"),
             };
             assert_eq!(read, object, "{}: {kind}", path.display());

@@ -490,6 +490,14 @@ pub(crate) fn embedded() -> Value {
     })
 }
 
+/// The same with every kind of object that a stack can consist of.
+pub(crate) fn everything() -> Value {
+    let mut spec = embedded();
+    spec["query"] = json!({ "autoscaling": { "min": 2, "max": 4, "cpu": 50, "memory": 80 } });
+    spec["networkPolicy"] = json!({ "clients": [{ "cidr": "10.1.0.0/16" }] });
+    spec
+}
+
 /// Waits for a condition.
 pub(crate) async fn until<F>(what: &str, mut is_met: impl FnMut() -> F)
 where

@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::fixture::{Scene, embedded, until};
+use super::fixture::{Scene, embedded, everything, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_made_and_a_stack_at_rest_is_not_written() {
@@ -14,7 +14,7 @@ async fn everything_is_made_and_a_stack_at_rest_is_not_written() {
         return;
     };
     let first = scene.operator("first").await;
-    scene.create(embedded()).await;
+    scene.create(everything()).await;
     scene.until_complete().await;
     // Controllers have made all pods, which wait for a node for ever: nothing moves any more.
     for kind in [

@@ -82,6 +82,22 @@ async fn wrong_specs_are_refused_with_a_message() {
             "spec.prometheus.remoteWrite[0].url",
         ),
         (json!({ "query": { "replicas": 0 } }), "spec.query.replicas"),
+        (
+            json!({ "query": { "autoscaling": { "min": 3, "max": 2, "cpu": 50 } } }),
+            "autoscaling.min must not be more than autoscaling.max",
+        ),
+        (
+            json!({ "query": { "autoscaling": { "max": 2 } } }),
+            "autoscaling needs a target",
+        ),
+        (
+            json!({ "networkPolicy": { "clients": [{}] } }),
+            "a client needs either cidr or at least one of",
+        ),
+        (
+            json!({ "networkPolicy": { "clients": [{ "cidr": "10.0.0.0/8", "podLabels": { "a": "b" } }] } }),
+            "a client needs either cidr or at least one of",
+        ),
     ] {
         let refused = stacks
             .create(&dry_run, &stack("demo", merged(change.clone())))

@@ -4,30 +4,26 @@ use serde_json::json;
 
 use super::{Kind, Object, object};
 use crate::controller::validate::Stack;
-use crate::names::Component;
 
 pub(super) fn objects(stack: &Stack) -> Vec<Object> {
-    let mut workloads = vec![
-        (Component::Prometheus, stack.prometheus.replicas),
-        (Component::Query, stack.query.replicas),
-    ];
-    if stack.object_storage.is_some() {
-        workloads.push((Component::Store, stack.store.replicas));
+    if !stack.has_disruption_budgets {
+        return Vec::new();
     }
-    workloads
+    stack
+        .parts()
         .into_iter()
         // For a single replica a budget would only block the drain of its node.
-        .filter(|(_, replicas)| *replicas > 1)
-        .map(|(component, _)| {
+        .filter(|part| part.replicas > 1)
+        .map(|part| {
             object(
                 stack,
-                component,
+                part.component,
                 Kind::PodDisruptionBudget,
-                &stack.names.of(component),
+                &stack.names.of(part.component),
                 json!({
                     "spec": {
                         "maxUnavailable": 1,
-                        "selector": { "matchLabels": stack.names.selector(component) },
+                        "selector": { "matchLabels": stack.names.selector(part.component) },
                     },
                 }),
             )

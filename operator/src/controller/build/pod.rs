@@ -102,6 +102,15 @@ fn affinity(options: &PodOptions, selector: &BTreeMap<String, String>) -> Value 
 }
 
 fn spread(options: &PodOptions, selector: &BTreeMap<String, String>) -> Value {
+    if options.topology_spread_constraints.is_empty() {
+        // Zones where there are some; a cluster without zones is one.
+        return json!([{
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": { "matchLabels": selector },
+        }]);
+    }
     options
         .topology_spread_constraints
         .iter()

@@ -48,21 +48,23 @@ pub(super) fn object(stack: &Stack) -> Object {
             volumes: Vec::new(),
         },
     );
+    let mut spec = json!({
+        "selector": { "matchLabels": names.selector(Component::Query) },
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 },
+        },
+        "template": template,
+    });
+    // Where an autoscaler decides, the field is its.
+    if query.autoscaling.is_none() {
+        spec["replicas"] = query.replicas.into();
+    }
     super::object(
         stack,
         Component::Query,
         Kind::Deployment,
         &names.of(Component::Query),
-        json!({
-            "spec": {
-                "replicas": query.replicas,
-                "selector": { "matchLabels": names.selector(Component::Query) },
-                "strategy": {
-                    "type": "RollingUpdate",
-                    "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 },
-                },
-                "template": template,
-            },
-        }),
+        json!({ "spec": spec }),
     )
 }

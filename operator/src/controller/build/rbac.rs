@@ -8,15 +8,10 @@ use crate::controller::validate::{Reach, Stack};
 use crate::names::{CLUSTER_ROLE, Component, NAMESPACE_ROLE};
 
 pub(super) fn objects(stack: &Stack) -> Vec<Object> {
-    let mut accounts = vec![
-        (Component::Prometheus, &stack.prometheus.pod),
-        (Component::Query, &stack.query.pod),
-    ];
-    if stack.object_storage.is_some() {
-        accounts.push((Component::Store, &stack.store.pod));
-    }
-    let mut objects: Vec<Object> = accounts
+    let mut objects: Vec<Object> = stack
+        .parts()
         .into_iter()
+        .filter_map(|part| Some((part.component, part.pod?)))
         .map(|(component, pod)| {
             annotated(
                 stack,

@@ -181,3 +181,94 @@ fn stored_template(desired: &Desired) -> String {
         .expect("base64");
     String::from_utf8(bytes).expect("UTF-8")
 }
+
+/// Who reaches which port of a component: its policy's rules as `port: peer`, one line each.
+fn openings(desired: &Desired, name: &str) -> Vec<String> {
+    let policy = find(desired, Kind::NetworkPolicy, name);
+    let mut lines = Vec::new();
+    for rule in policy["spec"]["ingress"].as_array().expect("rules") {
+        for port in rule["ports"].as_array().expect("ports") {
+            for peer in rule["from"].as_array().expect("peers") {
+                let labels = &peer["podSelector"]["matchLabels"];
+                let pod = labels["app.kubernetes.io/name"].as_str();
+                let peer = pod.map_or_else(|| peer.to_string(), str::to_owned);
+                lines.push(format!("{}: {peer}", port["port"]));
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn each_port_is_open_to_exactly_those_who_need_it() {
+    let desired = desired(
+        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
+        &[],
+    );
+    for (name, expected) in [
+        (
+            "demo-prometheus",
+            vec![
+                "9090: prometheus",
+                "10902: prometheus",
+                "10902: hindsight-operator",
+                "10901: query",
+            ],
+        ),
+        (
+            "demo-query",
+            vec!["10902: prometheus", "10902: hindsight-operator"],
+        ),
+        (
+            "demo-store",
+            vec![
+                "10902: prometheus",
+                "10902: hindsight-operator",
+                "10901: query",
+            ],
+        ),
+        ("demo-s3", vec!["7070: prometheus", "7070: store"]),
+    ] {
+        assert_eq!(openings(&desired, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_workload_has_a_policy_that_selects_its_pods() {
+    let desired = desired(
+        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
+        &[],
+    );
+    let mut workloads = 0;
+    for object in &desired.objects {
+        let Some(selector) = object.body.pointer("/spec/selector/matchLabels") else {
+            continue;
+        };
+        if matches!(object.kind, Kind::StatefulSet | Kind::Deployment) {
+            let policy = find(&desired, Kind::NetworkPolicy, &object.name);
+            assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], selector);
+            workloads += 1;
+        }
+    }
+    assert_eq!(workloads, 4);
+}
+
+#[test]
+fn an_autoscaled_deployment_leaves_its_replicas_to_the_autoscaler() {
+    let fixed = desired(&json!({}), &[]);
+    assert_eq!(
+        find(&fixed, Kind::Deployment, "demo-query")["spec"]["replicas"],
+        1
+    );
+    let scaled = desired(
+        &json!({ "query": { "autoscaling": { "min": 2, "max": 5, "cpu": 50 } } }),
+        &[],
+    );
+    let deployment = find(&scaled, Kind::Deployment, "demo-query");
+    assert!(deployment["spec"].get("replicas").is_none());
+    let scaler = find(&scaled, Kind::HorizontalPodAutoscaler, "demo-query");
+    assert_eq!(scaler["spec"]["minReplicas"], 2);
+    assert_eq!(scaler["spec"]["maxReplicas"], 5);
+    // As many as it never falls below are worth a budget.
+    find(&scaled, Kind::PodDisruptionBudget, "demo-query");
+}

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::Observed;
 use crate::controller::apply::Workload;
 use crate::controller::validate::ObjectStorage;
+use crate::names::Component;
 
 pub(super) fn describe(
     status: &mut MonitoringStackStatus,
@@ -27,6 +28,19 @@ pub(super) fn describe(
     status.components = Some(count(
         &mut observed.workloads.iter().filter(|one| !is_prometheus(one)),
     ));
+    status.query_replicas = observed
+        .workloads
+        .iter()
+        .find(|workload| workload.name == names.of(Component::Query))
+        .and_then(|workload| i32::try_from(workload.wanted).ok());
+    status.query_selector = Some(
+        names
+            .selector(Component::Query)
+            .iter()
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect::<Vec<_>>()
+            .join(","),
+    );
     status.endpoints = Some(Endpoints {
         query: format!("http://{}", host(&names.query_service, 10902)),
         query_grpc: host(&names.query_service, 10901),

@@ -1,0 +1,54 @@
+//! Which workloads a stack consists of: what build, budgets, policies and status go through.
+
+use crds::workload::PodOptions;
+
+use super::{ObjectStorage, Stack};
+use crate::names::Component;
+
+/// One workload of a stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub component: Component,
+    /// Fewest replicas that it runs with.
+    pub replicas: i32,
+    /// Options of its pods; none where the spec offers none.
+    pub pod: Option<&'a PodOptions>,
+}
+
+impl Stack {
+    /// Every workload that the stack has, in the order of [`Component`].
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let mut parts = vec![
+            Part {
+                component: Component::Prometheus,
+                replicas: self.prometheus.replicas,
+                pod: Some(&self.prometheus.pod),
+            },
+            Part {
+                component: Component::Query,
+                replicas: self
+                    .query
+                    .autoscaling
+                    .as_ref()
+                    .map_or(self.query.replicas, |scaling| scaling.min),
+                pod: Some(&self.query.pod),
+            },
+        ];
+        let Some(storage) = &self.object_storage else {
+            return parts;
+        };
+        parts.push(Part {
+            component: Component::Store,
+            replicas: self.store.replicas,
+            pod: Some(&self.store.pod),
+        });
+        if let ObjectStorage::Embedded { .. } = storage {
+            parts.push(Part {
+                component: Component::ObjectStorage,
+                replicas: 1,
+                pod: None,
+            });
+        }
+        parts
+    }
+}
