@@ -1,7 +1,8 @@
 //! The engine: evaluates an expression over a [`Queryable`](crate::queryable::Queryable).
 //!
 //! In reading order: `block` (step columns of a batch of series), `leaf` (series enter), `window`
-//! (functions of range vectors), `element` (functions of each element), `aggregate`, `binary`,
+//! (functions of range vectors), `element` (functions of each element), `histogram` (arithmetic on native
+//! histograms), `aggregate`, `binary`,
 //! `merge`, the remaining functions, `exec` (what operators share), `pool` (threads), `build` (from
 //! the plan to operators).
 //!
@@ -23,11 +24,14 @@ mod error;
 mod exec;
 mod gomath;
 mod gosort;
+mod histogram;
+mod histogram_input;
 mod kahan;
 mod labels;
 mod leaf;
 mod merge;
 mod pool;
+mod quantiles;
 mod result;
 mod scalar;
 mod share;
@@ -51,6 +55,7 @@ use scalar::ScalarOperator;
 pub use error::{EngineError, EngineErrorKind};
 
 pub(crate) use element::ElementFunc;
+pub(crate) use histogram::is_reset;
 pub(crate) use scalar::{go_max, go_min};
 pub(crate) use window::{WindowFunc, seconds};
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::histogram::FloatHistogram;
+use model::histogram::{CounterResetHint, FloatHistogram};
 use model::{Labels, Matcher};
 
 use crate::context::QueryContext;
+use crate::engine::is_reset;
 use crate::queryable::{
     Columns, Queryable, QueryableError, SelectRequest, Series, SeriesData, SeriesSet,
 };
@@ -44,9 +45,13 @@ impl MemoryStorage {
         }
     }
 
-    /// Appends a histogram; its time has to be after that of the series' last histogram.
-    pub fn push_histogram(&mut self, labels: &Labels, ts_ms: i64, value: FloatHistogram) {
+    /// Appends a histogram; its time has to be after that of the series' last sample. Its counter reset
+    /// hint becomes what it would be after a round trip through chunks: known only inside a chunk.
+    pub fn push_histogram(&mut self, labels: &Labels, ts_ms: i64, mut value: FloatHistogram) {
         let columns = self.columns(labels);
+        let float_between = columns.ts.last() > columns.histogram_ts.last();
+        let before = columns.histograms.last().filter(|_| !float_between);
+        value.counter_reset_hint = hint(&value, before.map(Arc::as_ref));
         columns.histogram_ts.push(ts_ms);
         columns.histograms.push(Arc::new(value));
     }
@@ -59,6 +64,35 @@ impl MemoryStorage {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.series.clear();
+    }
+}
+
+/// The hint that a chunk gives a histogram behind `before`. The first of a chunk has none: whether the
+/// chunk before it is the one that was written before it, nobody knows.
+fn hint(value: &FloatHistogram, before: Option<&FloatHistogram>) -> CounterResetHint {
+    use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
+    if value.counter_reset_hint == Gauge {
+        return Gauge;
+    }
+    let Some(before) = before.filter(|before| before.counter_reset_hint != Gauge) else {
+        return Unknown;
+    };
+    if value.is_stale() {
+        return NotReset;
+    }
+    let begins_chunk = value.counter_reset_hint == Reset
+        || before.is_stale()
+        || value.schema != before.schema
+        || value.zero_threshold != before.zero_threshold
+        || value.custom_values != before.custom_values;
+    let unknown = FloatHistogram {
+        counter_reset_hint: Unknown,
+        ..value.clone()
+    };
+    if begins_chunk || is_reset(&unknown, before) {
+        Unknown
+    } else {
+        NotReset
     }
 }
 

@@ -239,6 +239,9 @@ pub(crate) struct Selector {
     pub hints: SelectHints,
     /// The selector as written, for messages.
     pub text: String,
+    pub pos: PosRange,
+    /// Whether only counts and sums of native histograms matter.
+    pub stats_only: bool,
 }
 
 impl VectorNode {

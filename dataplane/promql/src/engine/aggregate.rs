@@ -5,6 +5,7 @@
 //! the order of series, which is the order in which Prometheus adds.
 
 mod fold;
+mod histogram;
 mod quantile;
 mod topk;
 

@@ -1,5 +1,6 @@
 //! Step columns: the values of a batch of series at every step of an evaluation.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::queryable::histogram_bytes;
@@ -13,6 +14,8 @@ pub(crate) struct Grid {
     /// At least 1.
     pub step: i64,
     pub steps: usize,
+    /// Whether the evaluation ends where it starts; a single step may also be all that fits in.
+    pub instant: bool,
 }
 
 impl Grid {
@@ -24,7 +27,12 @@ impl Grid {
             usize::try_from((i128::from(end) - i128::from(start)) / i128::from(step) + 1)
                 .unwrap_or(usize::MAX)
         };
-        Self { start, step, steps }
+        Self {
+            start,
+            step,
+            steps,
+            instant: start == end,
+        }
     }
 
     #[inline]
@@ -42,6 +50,7 @@ impl Grid {
     pub(crate) fn first_only(&self) -> Self {
         Self {
             steps: self.steps.min(1),
+            instant: true,
             ..*self
         }
     }
@@ -118,6 +127,20 @@ impl Block {
 
     pub(crate) fn row_histograms(&self, row: usize) -> &[(u32, Arc<FloatHistogram>)] {
         self.histograms.get(row).map_or(&[], Vec::as_slice)
+    }
+
+    /// The steps at which a row has a float or a histogram.
+    pub(crate) fn row_any(&self, row: usize) -> Cow<'_, [u64]> {
+        let present = self.row_present(row);
+        let histograms = self.row_histograms(row);
+        if histograms.is_empty() {
+            return Cow::Borrowed(present);
+        }
+        let mut any = present.to_vec();
+        for (step, _) in histograms {
+            set(&mut any, *step as usize);
+        }
+        Cow::Owned(any)
     }
 
     /// Appends a row without samples and returns its number.

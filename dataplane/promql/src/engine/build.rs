@@ -10,7 +10,7 @@ use super::leaf::{Leaf, LeafSpec};
 use super::scalar::ScalarOperator;
 use super::window::{RefTimes, WindowFunc, WindowSpec};
 use super::{
-    EngineError, absent, aggregate, binary, classic, count_values, element, labels, merge, share,
+    EngineError, absent, aggregate, binary, count_values, element, labels, merge, quantiles, share,
     sort, subquery,
 };
 
@@ -57,7 +57,8 @@ fn unshared(
                 lookback_ms: ex.lookback_ms(),
                 take: *take,
                 // `anchored` says something about windows only.
-                smoothed: selector.modifier == Some(RangeModifier::Smoothed),
+                smoothed: (selector.modifier == Some(RangeModifier::Smoothed))
+                    .then_some(selector.pos),
             };
             Box::new(Leaf::new(selector, grid, spec, Vec::new(), ex)?)
         }
@@ -247,7 +248,7 @@ fn unshared(
             for (quantile, pos) in quantiles {
                 operators.push((ScalarOperator::build(quantile, grid, ex)?, *pos));
             }
-            Box::new(classic::Quantiles::new(
+            Box::new(quantiles::Quantiles::new(
                 input,
                 operators,
                 label.as_deref(),
@@ -265,7 +266,7 @@ fn unshared(
             let input = vector(input, grid, ex)?;
             let lower = ScalarOperator::build(lower, grid, ex)?;
             let upper = ScalarOperator::build(upper, grid, ex)?;
-            Box::new(classic::Fraction::new(input, lower, upper, *pos, *grid))
+            Box::new(quantiles::Fraction::new(input, lower, upper, *pos, *grid))
         }
         VectorKind::Merge(input) => {
             let input = vector(input, grid, ex)?;

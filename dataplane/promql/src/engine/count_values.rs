@@ -51,6 +51,27 @@ impl CountValues {
     }
 }
 
+impl CountValues {
+    /// The labels of the group of a series with that value.
+    fn labels(&self, series: &SymbolLabels, value: &str, ex: &mut Exec<'_>) -> SymbolLabels {
+        let mut labels = series.clone();
+        let value = ex.symbols.intern(value);
+        labels.set(self.label, value, &ex.symbols);
+        labels.retain(|name| self.names.contains(&name) != self.without);
+        labels
+    }
+}
+
+fn count(out: &mut Block, row: usize, step: usize) {
+    let (counts, present) = out.row_mut(row);
+    counts[step] = if has(present, step) {
+        counts[step] + 1.0
+    } else {
+        1.0
+    };
+    set(present, step);
+}
+
 impl Operator for CountValues {
     fn next(&mut self, ex: &mut Exec<'_>) -> Result<Option<Block>, EngineError> {
         if self.done {
@@ -64,7 +85,21 @@ impl Operator for CountValues {
         let mut reservation = Reservation::new(ex.cx.memory());
         while let Some(mut block) = self.input.next(ex)? {
             ex.cx.check()?;
-            block.drop_histograms();
+            let histograms = std::mem::take(&mut block.histograms);
+            for (row, histograms) in histograms.iter().enumerate() {
+                for (step, histogram) in histograms {
+                    let text = super::histogram::text(histogram);
+                    let labels = self.labels(&block.series[row].labels, &text, ex);
+                    let at = *rows.entry(labels).or_insert_with_key(|labels| {
+                        let labels = labels.clone();
+                        out.push_empty(SeriesMeta {
+                            labels,
+                            drop_name: false,
+                        })
+                    });
+                    count(&mut out, at, *step as usize);
+                }
+            }
             for row in 0..block.rows() {
                 known.clear();
                 let values = block.row_values(row);
@@ -77,10 +112,7 @@ impl Operator for CountValues {
                         value.to_bits()
                     };
                     let at = *known.entry(bits).or_insert_with(|| {
-                        let mut labels = block.series[row].labels.clone();
-                        let text = ex.symbols.intern(&format_f(value));
-                        labels.set(self.label, text, &ex.symbols);
-                        labels.retain(|name| self.names.contains(&name) != self.without);
+                        let labels = self.labels(&block.series[row].labels, &format_f(value), ex);
                         *rows.entry(labels).or_insert_with_key(|labels| {
                             let labels = labels.clone();
                             out.push_empty(SeriesMeta {
@@ -89,13 +121,7 @@ impl Operator for CountValues {
                             })
                         })
                     });
-                    let (counts, present) = out.row_mut(at);
-                    counts[step] = if has(present, step) {
-                        counts[step] + 1.0
-                    } else {
-                        1.0
-                    };
-                    set(present, step);
+                    count(&mut out, at, step);
                 }
             }
             reservation.resize(out.size_bytes(), &"count_values")?;

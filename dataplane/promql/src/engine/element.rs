@@ -1,7 +1,9 @@
 //! What is computed of each element of an instant vector on its own.
 
+mod histogram;
+mod math;
+
 use crate::ast::{BinaryOp, PosRange};
-use crate::calendar::{Civil, civil, days_in_month};
 use crate::functions::FunctionId;
 use crate::plan::build::changes_meaning;
 
@@ -23,7 +25,9 @@ pub(crate) enum ElementFunc {
     Round,
     /// The step's time: a vector that is not a selection has no other.
     Timestamp,
-    /// Of native histograms or start timestamps: nothing comes of a float alone.
+    /// Of native histograms; nothing comes of a float.
+    Histogram(fn_id::OfHistogram),
+    /// Of start timestamps, which no storage has.
     Nothing,
 }
 
@@ -67,9 +71,21 @@ pub(crate) mod fn_id {
         Month,
         Year,
     }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub(crate) enum OfHistogram {
+        Avg,
+        Count,
+        Sum,
+        Stddev,
+        Stdvar,
+    }
 }
 
-use fn_id::{Date, Math};
+use fn_id::{Date, Math, OfHistogram};
+use math::{date, go_i64, math};
+
+pub(crate) use histogram::with_number;
 
 impl ElementFunc {
     /// Returns the function of that name if it is evaluated element by element.
@@ -111,82 +127,14 @@ impl ElementFunc {
             FunctionId::ClampMin => Self::ClampMin,
             FunctionId::Round => Self::Round,
             FunctionId::Timestamp => Self::Timestamp,
-            FunctionId::HistogramAvg
-            | FunctionId::HistogramCount
-            | FunctionId::HistogramSum
-            | FunctionId::HistogramStddev
-            | FunctionId::HistogramStdvar
-            | FunctionId::StartTimestamp => Self::Nothing,
+            FunctionId::HistogramAvg => Self::Histogram(OfHistogram::Avg),
+            FunctionId::HistogramCount => Self::Histogram(OfHistogram::Count),
+            FunctionId::HistogramSum => Self::Histogram(OfHistogram::Sum),
+            FunctionId::HistogramStddev => Self::Histogram(OfHistogram::Stddev),
+            FunctionId::HistogramStdvar => Self::Histogram(OfHistogram::Stdvar),
+            FunctionId::StartTimestamp => Self::Nothing,
             _ => return None,
         })
-    }
-}
-
-fn math(func: Math, x: f64) -> f64 {
-    match func {
-        Math::Abs => x.abs(),
-        Math::Acos => x.acos(),
-        Math::Acosh => super::gomath::acosh(x),
-        Math::Asin => x.asin(),
-        Math::Asinh => super::gomath::asinh(x),
-        Math::Atan => x.atan(),
-        Math::Atanh => super::gomath::atanh(x),
-        Math::Ceil => x.ceil(),
-        Math::Cos => super::gomath::cos(x),
-        Math::Cosh => x.cosh(),
-        Math::Deg => x * 180.0 / std::f64::consts::PI,
-        Math::Exp => x.exp(),
-        Math::Floor => x.floor(),
-        Math::Ln => x.ln(),
-        Math::Log10 => x.log10(),
-        Math::Log2 => x.log2(),
-        Math::Rad => x * std::f64::consts::PI / 180.0,
-        Math::Sgn => {
-            if x < 0.0 {
-                -1.0
-            } else if x > 0.0 {
-                1.0
-            } else {
-                x
-            }
-        }
-        Math::Sin => super::gomath::sin(x),
-        Math::Sinh => x.sinh(),
-        Math::Sqrt => x.sqrt(),
-        Math::Tan => super::gomath::tan(x),
-        Math::Tanh => x.tanh(),
-    }
-}
-
-fn date(func: Date, seconds: i64) -> f64 {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        weekday,
-        year_day,
-        ..
-    } = civil(seconds);
-    match func {
-        Date::DayOfMonth => f64::from(day),
-        Date::DayOfWeek => f64::from(weekday),
-        Date::DayOfYear => f64::from(year_day),
-        Date::DaysInMonth => f64::from(days_in_month(year, month)),
-        Date::Hour => f64::from(hour),
-        Date::Minute => f64::from(minute),
-        Date::Month => f64::from(month),
-        Date::Year => year as f64,
-    }
-}
-
-/// Go's conversion to an integer on amd64: what does not fit is the smallest one.
-fn go_i64(value: f64) -> i64 {
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
-        value as i64
-    } else {
-        i64::MIN
     }
 }
 
@@ -248,12 +196,16 @@ impl Operator for Element {
             };
             let drops_name = match self.of {
                 ElementOf::Function(func) => {
-                    block.drop_histograms();
+                    match func {
+                        ElementFunc::Histogram(func) => histogram::function(func, &mut block),
+                        ElementFunc::Timestamp => histogram::timestamps(&self.grid, &mut block),
+                        _ => block.drop_histograms(),
+                    }
                     function(func, params, &self.grid, &mut block);
                     true
                 }
                 ElementOf::Negation => {
-                    block.drop_histograms();
+                    histogram::negate(&mut block);
                     for value in &mut block.values {
                         *value = -*value;
                     }
@@ -265,9 +217,20 @@ impl Operator for Element {
                     return_bool,
                     pos,
                 } => {
-                    note_histograms(&block, op, swapped, pos, ex);
-                    block.drop_histograms();
-                    operator(op, swapped, return_bool, params, &mut block);
+                    if let Some(scalar) = params.first() {
+                        trimmed_floats(op, pos, &block, ex);
+                        if !block.histograms.is_empty()
+                            && histogram::operator(op, swapped, scalar, &mut block)
+                        {
+                            let (lhs, rhs) = if swapped {
+                                ("float", "histogram")
+                            } else {
+                                ("histogram", "float")
+                            };
+                            ex.warn(super::annotate::incompatible_types(lhs, op, rhs, pos));
+                        }
+                        operator(op, swapped, return_bool, scalar, &mut block);
+                    }
                     changes_meaning(op) || return_bool
                 }
             };
@@ -285,22 +248,14 @@ impl Operator for Element {
     }
 }
 
-/// An operator that the engine does not evaluate on histograms says so.
-fn note_histograms(block: &Block, op: BinaryOp, swapped: bool, pos: PosRange, ex: &Exec<'_>) {
-    let floats_trimmed = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
-        && block.present.iter().any(|&word| word != 0);
-    if floats_trimmed {
+/// Only histograms can be trimmed.
+fn trimmed_floats(op: BinaryOp, pos: PosRange, block: &Block, ex: &Exec<'_>) {
+    if matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
+        && block.present.iter().any(|&word| word != 0)
+    {
         ex.warn(super::annotate::incompatible_types(
             "float", op, "float", pos,
         ));
-    }
-    if block.histograms.iter().any(|row| !row.is_empty()) {
-        let (lhs, rhs) = if swapped {
-            ("float", "histogram")
-        } else {
-            ("histogram", "float")
-        };
-        ex.warn(super::annotate::incompatible_types(lhs, op, rhs, pos));
     }
 }
 
@@ -351,6 +306,7 @@ fn function(func: ElementFunc, params: &[ScalarColumn], grid: &Grid, block: &mut
         ElementFunc::ClampMin => each_step(block, |step, x| {
             go_max(param(0, step).unwrap_or(f64::NAN), go_min(f64::INFINITY, x))
         }),
+        ElementFunc::Histogram(_) => {}
         ElementFunc::Nothing => block.truncate(0),
     }
 }
@@ -377,10 +333,9 @@ fn operator(
     op: BinaryOp,
     swapped: bool,
     return_bool: bool,
-    params: &[ScalarColumn],
+    scalar: &ScalarColumn,
     block: &mut Block,
 ) {
-    let Some(scalar) = params.first() else { return };
     macro_rules! arithmetic {
         ($f:expr) => {
             match (scalar, swapped) {
@@ -419,7 +374,7 @@ fn operator(
         | BinaryOp::TrimUpper
         | BinaryOp::And
         | BinaryOp::Or
-        | BinaryOp::Unless => block.truncate(0),
+        | BinaryOp::Unless => block.present.fill(0),
     }
 }
 
@@ -463,9 +418,7 @@ impl Operator for Broadcast {
             let meta = std::mem::take(&mut block.series[row]);
             if let Some((_, histogram)) = block.row_histograms(row).first() {
                 let at = wide.push_empty(meta);
-                let steps = self.grid.steps as u32;
-                let all = (0..steps).map(|step| (step, std::sync::Arc::clone(histogram)));
-                wide.set_histograms(at, all.collect());
+                wide.set_histograms(at, histogram::repeat(histogram, self.grid.steps));
             } else {
                 wide.push_constant(meta, block.row_values(row)[0]);
             }

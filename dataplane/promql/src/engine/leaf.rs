@@ -5,16 +5,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::annotations::Annotation;
+use crate::ast::PosRange;
 use crate::context::{QueryContext, Reservation};
 use crate::plan::{Selector, Take};
 use crate::queryable::{Columns, SelectRequest, Series, SeriesData, SeriesSet};
 use crate::symbols::SymbolId;
+use model::histogram::{CounterResetHint, FloatHistogram};
 
 use super::block::{Block, Grid, HistogramRow, SeriesMeta, set};
 use super::exec::{Exec, Operator};
+use super::histogram::is_reset;
 use super::pool::Pending;
 use super::scalar::{ScalarColumn, ScalarOperator};
-use super::window::{Cursor, Out, RefTimes, Scratch, WindowFunc, WindowSpec};
+use super::window::{Cursor, Notes, Out, RefTimes, Scratch, WindowFunc, WindowSpec};
 use super::{EngineError, annotate};
 
 /// Values that one batch should produce: enough to outweigh handing it over, little enough to stay in
@@ -35,7 +38,8 @@ pub(crate) enum LeafSpec {
         refs: RefTimes,
         lookback_ms: i64,
         take: Take,
-        smoothed: bool,
+        /// Where a smoothed selector stands in the query.
+        smoothed: Option<PosRange>,
     },
     Window(WindowSpec),
 }
@@ -52,10 +56,11 @@ impl LeafSpec {
             Self::Instant {
                 refs,
                 lookback_ms,
-                smoothed: true,
+                smoothed: Some(pos),
                 ..
             } => {
-                super::smoothed::eval(refs, *lookback_ms, &mut scratch.columns, out);
+                let notes = Notes::new(name, *pos, cx);
+                super::smoothed::eval(refs, *lookback_ms, &mut scratch.columns, &notes, out);
                 Ok(())
             }
             Self::Instant {
@@ -82,8 +87,9 @@ impl LeafSpec {
         }
     }
 
-    fn is_window(&self) -> bool {
-        matches!(self, Self::Window(_))
+    /// Whether annotations may name the metric.
+    fn needs_name(&self) -> bool {
+        !matches!(self, Self::Instant { smoothed: None, .. })
     }
 }
 
@@ -217,7 +223,7 @@ impl Leaf {
                 self.set = None;
                 break;
             };
-            let name = if spec.is_window() {
+            let name = if spec.needs_name() {
                 ex.symbols.get(labels.get(SymbolId::METRIC_NAME)).to_owned()
             } else {
                 String::new()
@@ -303,9 +309,10 @@ impl Operator for Leaf {
                 self.batches += 1;
                 let block = ex.block(&self.grid);
                 let (job_spec, cx) = (Arc::clone(&spec), ex.cx.clone());
-                self.pending.push_back(
-                    pool.submit(move |scratch| evaluate(&job_spec, tasks, block, scratch, &cx)),
-                );
+                let stats_only = self.selector.stats_only;
+                self.pending.push_back(pool.submit(move |scratch| {
+                    evaluate(&job_spec, stats_only, tasks, block, scratch, &cx)
+                }));
             }
             let done = if let Some(pending) = self.pending.pop_front() {
                 pending.wait()??
@@ -316,7 +323,8 @@ impl Operator for Leaf {
                 }
                 self.batches += 1;
                 let block = ex.block(&self.grid);
-                let done = evaluate(&spec, tasks, block, &mut self.scratch, ex.cx)?;
+                let stats_only = self.selector.stats_only;
+                let done = evaluate(&spec, stats_only, tasks, block, &mut self.scratch, ex.cx)?;
                 let held = self.scratch.columns.size_bytes() + self.blocks_bytes;
                 self.reservation.resize(held, &self.selector.text)?;
                 done
@@ -332,6 +340,7 @@ impl Operator for Leaf {
 
 fn evaluate(
     spec: &LeafSpec,
+    stats_only: bool,
     tasks: Vec<Task>,
     mut block: Block,
     scratch: &mut Scratch,
@@ -350,6 +359,9 @@ fn evaluate(
         scratch.columns.clear();
         while task.data.next_batch(&mut scratch.columns)? {}
         samples += (scratch.columns.ts.len() + scratch.columns.histogram_ts.len()) as u64;
+        if stats_only {
+            keep_stats(&mut scratch.columns.histograms);
+        }
         // An empty row that stays empty is used for the next series.
         let row = block.push_empty(task.meta);
         let (values, present) = block.row_mut(row);
@@ -362,7 +374,10 @@ fn evaluate(
         block.set_histograms(row, std::mem::take(&mut histograms));
         if block.row_is_empty(row) {
             block.truncate(row);
-        } else if keeps_names && names.last() != Some(&task.name) {
+        } else if keeps_names
+            && names.last() != Some(&task.name)
+            && block.row_present(row).iter().any(|&word| word != 0)
+        {
             names.push(task.name);
         }
     }
@@ -371,6 +386,34 @@ fn evaluate(
         samples,
         names,
     })
+}
+
+/// Leaves count, sum and schema of each histogram, and what its buckets say of counter resets.
+fn keep_stats(histograms: &mut [Arc<FloatHistogram>]) {
+    let mut before: Option<Arc<FloatHistogram>> = None;
+    for histogram in histograms {
+        let hint = match (histogram.counter_reset_hint, &before) {
+            (CounterResetHint::Unknown, Some(before)) if !histogram.is_stale() => {
+                if is_reset(histogram, before) {
+                    CounterResetHint::Reset
+                } else {
+                    CounterResetHint::NotReset
+                }
+            }
+            (hint, _) => hint,
+        };
+        let stats = FloatHistogram {
+            counter_reset_hint: hint,
+            schema: histogram.schema,
+            count: histogram.count,
+            sum: histogram.sum,
+            ..FloatHistogram::default()
+        };
+        let whole = std::mem::replace(histogram, Arc::new(stats));
+        if !whole.is_stale() {
+            before = Some(whole);
+        }
+    }
 }
 
 /// The latest sample in `(ref - lookback, ref]` at every step, unless it is a stale marker.

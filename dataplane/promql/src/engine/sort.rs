@@ -36,12 +36,16 @@ impl Sort {
 
 impl Operator for Sort {
     fn next(&mut self, ex: &mut Exec<'_>) -> Result<Option<Block>, EngineError> {
-        if self.grid.steps != 1 {
+        if !self.grid.instant {
             if !self.done {
                 self.done = true;
                 ex.warn(annotate::sort_in_range_query(self.pos));
             }
-            return self.input.next(ex);
+            let mut block = self.input.next(ex)?;
+            if let (Some(block), SortOrder::Value { .. }) = (&mut block, &self.order) {
+                block.drop_histograms();
+            }
+            return Ok(block);
         }
         if self.done {
             return Ok(None);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::symbols::SymbolId;
+use model::histogram::{CounterResetHint, FloatHistogram};
 
 use super::EngineError;
 use super::block::{Block, Grid, HistogramRow, ones};
@@ -44,6 +45,17 @@ impl SubqueryWindow {
     }
 }
 
+/// A hint is about the sample before, which steps may have left out.
+fn without_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match histogram.counter_reset_hint {
+        CounterResetHint::Gauge | CounterResetHint::Unknown => Arc::clone(histogram),
+        CounterResetHint::Reset | CounterResetHint::NotReset => Arc::new(FloatHistogram {
+            counter_reset_hint: CounterResetHint::Unknown,
+            ..FloatHistogram::clone(histogram)
+        }),
+    }
+}
+
 impl Operator for SubqueryWindow {
     fn next(&mut self, ex: &mut Exec<'_>) -> Result<Option<Block>, EngineError> {
         if !self.started {
@@ -73,7 +85,7 @@ impl Operator for SubqueryWindow {
                 }
                 for (step, histogram) in input.row_histograms(row) {
                     columns.histogram_ts.push(self.inner.ts(*step as usize));
-                    columns.histograms.push(Arc::clone(histogram));
+                    columns.histograms.push(without_hint(histogram));
                 }
                 let mut meta = std::mem::take(&mut input.series[row]);
                 let name = ex
@@ -95,7 +107,7 @@ impl Operator for SubqueryWindow {
                 block.set_histograms(at, histograms);
                 if block.row_is_empty(at) {
                     block.truncate(at);
-                } else if is_counter {
+                } else if is_counter && block.row_present(at).iter().any(|&word| word != 0) {
                     names.push(name);
                 }
             }

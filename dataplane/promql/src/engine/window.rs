@@ -16,7 +16,6 @@ mod rate;
 mod regression;
 mod sum;
 
-use crate::annotations::Annotation;
 use crate::ast::{PosRange, RangeModifier};
 use crate::context::QueryContext;
 use crate::queryable::Columns;
@@ -26,6 +25,7 @@ use super::block::{Grid, HistogramRow, set};
 use super::scalar::ScalarColumn;
 
 pub(crate) use extended::{extend, interpolate};
+pub(crate) use histogram::{Note, Notes, interpolate as interpolate_histograms};
 pub(crate) use order::quantile_in_place;
 
 /// A function of a range vector.
@@ -350,26 +350,6 @@ impl WindowSpec {
                 }
             }
         }
-    }
-
-    fn mixed_warning(&self, name: &str) -> Annotation {
-        Annotation::warning(
-            format!(
-                "encountered a mix of histograms and floats for metric name {}",
-                model::labels::quote(name)
-            ),
-            self.pos,
-        )
-    }
-
-    fn ignored_info(&self, name: &str) -> Annotation {
-        Annotation::info(
-            format!(
-                "ignored histograms in a range containing both floats and histograms for metric name {}",
-                model::labels::quote(name)
-            ),
-            self.pos,
-        )
     }
 }
 

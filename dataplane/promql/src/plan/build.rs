@@ -7,7 +7,8 @@ use std::sync::Arc;
 use model::{METRIC_NAME, MatchOp, TimeRange};
 
 use crate::ast::{
-    AggregateExpr, AggregateOp, At, BinaryExpr, Expr, RangeModifier, Subquery, VectorSelector,
+    AggregateExpr, AggregateOp, At, BinaryExpr, BinaryOp, Expr, RangeModifier, Subquery,
+    VectorSelector,
 };
 use crate::engine::{EngineError, EngineFeatures};
 use crate::queryable::SelectHints;
@@ -48,6 +49,8 @@ pub(crate) fn plan(expr: &Expr, times: &QueryTimes) -> Result<Plan, EngineError>
         step_ms: times.step_ms,
         func: None,
         grouping: None,
+        wants_stats: false,
+        needs_buckets: false,
     };
     let built = builder.build(expr, &place)?;
     Ok(match built.wrapped() {
@@ -111,6 +114,10 @@ struct Place {
     func: Option<String>,
     /// The grouping of the aggregation directly around, and whether it is `by`.
     grouping: Option<(Vec<String>, bool)>,
+    /// Whether something around wants only counts and sums of native histograms.
+    wants_stats: bool,
+    /// Whether something around needs their buckets.
+    needs_buckets: bool,
 }
 
 impl Place {
@@ -238,6 +245,8 @@ impl Builder<'_> {
                 limit: 0,
             },
             text: expr.to_string(),
+            pos: expr.pos(),
+            stats_only: place.wants_stats && !place.needs_buckets,
         })
     }
 
@@ -278,6 +287,8 @@ impl Builder<'_> {
             start: start.saturating_sub(offset_ms).saturating_sub(range_ms),
             end: end.saturating_sub(offset_ms),
             step_ms,
+            // Steps may leave out samples, so that resets have to be found in buckets.
+            needs_buckets: true,
             ..place.clone()
         };
         let input = match self.build_wrapped_if_invariant(&subquery.expr, &inner)? {
@@ -391,13 +402,19 @@ impl Builder<'_> {
                         (Some(Self::scalar(param)?), expr.without_parens().pos())
                     }
                 };
+                // What is left out is said of the argument, by those that choose of the whole.
+                let pos = if matches!(op, AggregateOp::Topk | AggregateOp::Bottomk) {
+                    aggregate.pos
+                } else {
+                    aggregate.expr.without_parens().pos()
+                };
                 VectorKind::Aggregate {
                     op,
                     input,
                     param,
                     grouping,
                     without,
-                    pos: aggregate.pos,
+                    pos,
                     param_pos,
                 }
             }
@@ -410,7 +427,8 @@ impl Builder<'_> {
     }
 
     fn binary(&self, binary: &BinaryExpr, place: &Place) -> Result<Built, EngineError> {
-        let inner = place.inside(None);
+        let mut inner = place.inside(None);
+        inner.needs_buckets |= matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
         let lhs = self.build(&binary.lhs, &inner)?;
         let rhs = self.build(&binary.rhs, &inner)?;
         let invariant = lhs.invariant && rhs.invariant;

@@ -1,10 +1,15 @@
 //! Runs Prometheus' PromQL test scripts against the engine, each instant query also with `@` at other
 //! times and as the middle step of a range query, as Prometheus' own runner does.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a test that reports what it has run, and what it could not"
+)]
+
 mod script;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::Labels;
 use model::histogram::FloatHistogram;
@@ -58,13 +63,50 @@ fn the_scripts_pass_where_names_are_dropped_at_once() {
     run_scripts(&engine(1, false), &format!("{SKIP_LIST}{NAMES_LIST}"));
 }
 
+/// The scripts of the Prometheus module that the tests' opponent is built from; nothing where there is
+/// no Go to ask, which only a developer's machine may lack.
+fn scripts() -> Option<PathBuf> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/gopeer");
+    let go = |args: &[&str]| {
+        std::process::Command::new("go")
+            .args(args)
+            .current_dir(&module)
+            .env("GOWORK", "off")
+            .output()
+    };
+    let name = "github.com/prometheus/prometheus";
+    let place = || go(&["list", "-m", "-f", "{{.Dir}}", name]);
+    let mut found = match place() {
+        Ok(found) => found,
+        Err(error) => {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "go cannot be started: {error}"
+            );
+            println!("SKIP: go is not installed, so Prometheus' test scripts cannot be found");
+            return None;
+        }
+    };
+    if found.stdout.trim_ascii().is_empty() {
+        let fetched = go(&["mod", "download", name]).expect("go starts");
+        assert!(
+            fetched.status.success(),
+            "go mod download: {}",
+            String::from_utf8_lossy(&fetched.stderr)
+        );
+        found = place().expect("go starts");
+    }
+    let folder = String::from_utf8(found.stdout).expect("a path");
+    Some(Path::new(folder.trim()).join("promql/promqltest/testdata"))
+}
+
 fn run_scripts(engine: &Engine, skip_list: &str) {
+    let Some(folder) = scripts() else { return };
     let skipped: BTreeMap<&str, &str> = skip_list
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
         .collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/upstream");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the scripts are there")
         .map(|entry| entry.expect("the folder can be read").path())
@@ -74,6 +116,7 @@ fn run_scripts(engine: &Engine, skip_list: &str) {
         })
         .collect();
     files.sort();
+    assert!(files.len() >= 20, "only {} scripts", files.len());
     let (mut passed, mut problems) = (0, Vec::new());
     for path in &files {
         let name = path
@@ -83,17 +126,31 @@ fn run_scripts(engine: &Engine, skip_list: &str) {
         let text = std::fs::read_to_string(path).expect("the script can be read");
         let commands = script::parse(&text).expect("the script parses");
         let mut storage = MemoryStorage::new();
+        let mut passed_here = 0;
         for command in commands {
             match command {
                 Command::Clear => storage.clear(),
-                Command::Load { step_ms, series } => load(&mut storage, step_ms, &series),
+                Command::Load {
+                    step_ms,
+                    with_nhcb,
+                    series,
+                } => {
+                    load(&mut storage, step_ms, &series);
+                    if with_nhcb {
+                        load(
+                            &mut storage,
+                            step_ms,
+                            &script::native::from_classic(&series),
+                        );
+                    }
+                }
                 Command::Eval(eval) => {
                     let place = format!("{name}:{}", eval.line);
                     let skip = skipped.contains_key(place.as_str());
                     match (run(engine, &storage, &eval), skip) {
-                        (Ok(()), false) => passed += 1,
+                        (Ok(()), false) => passed_here += 1,
                         (Ok(()), true) => {
-                            problems.push(format!("{place} passes: take it off the skip list"))
+                            problems.push(format!("{place} passes: take it off the list"))
                         }
                         (Err(_), true) => {}
                         (Err(error), false) => {
@@ -103,6 +160,8 @@ fn run_scripts(engine: &Engine, skip_list: &str) {
                 }
             }
         }
+        println!("{name}: {passed_here} evaluations pass");
+        passed += passed_here;
     }
     assert!(
         problems.is_empty(),
@@ -111,22 +170,18 @@ fn run_scripts(engine: &Engine, skip_list: &str) {
         problems.join("\n")
     );
     assert!(passed > 1_000, "only {passed} evaluations were run");
+    println!("{passed} evaluations pass, {} are skipped", skipped.len());
 }
 
 fn load(storage: &mut MemoryStorage, step_ms: i64, series: &[(Labels, Vec<Point>)]) {
     for (labels, points) in series {
         for (i, point) in points.iter().enumerate() {
             let ts = i as i64 * step_ms;
-            match *point {
+            match point {
                 Point::Omitted => {}
-                Point::Float(value) => storage.push(labels, ts, value),
-                Point::Histogram { count, sum } => {
-                    let histogram = FloatHistogram {
-                        count,
-                        sum,
-                        ..FloatHistogram::default()
-                    };
-                    storage.push_histogram(labels, ts, histogram);
+                Point::Float(value) => storage.push(labels, ts, *value),
+                Point::Histogram(histogram) => {
+                    storage.push_histogram(labels, ts, histogram.value.clone());
                 }
             }
         }
@@ -392,7 +447,7 @@ fn compare_matrix(eval: &Eval, value: &Value, (start, end, step): (i64, i64, i64
         let mut expected = points
             .iter()
             .enumerate()
-            .filter(|(_, point)| **point != Point::Omitted);
+            .filter(|(_, point)| !matches!(point, Point::Omitted));
         let count = expected.clone().count();
         if count != got.floats.len() + got.histograms.len() {
             return bail(format!("{labels}: expected {count} points, got {got:?}"));
@@ -428,11 +483,31 @@ fn check_sorted(series: &[SeriesResult]) -> Result<()> {
 fn same(expected: &Point, got: &SampleValue) -> bool {
     match (expected, got) {
         (Point::Float(expected), SampleValue::Float(got)) => almost_equal(*expected, *got),
-        (Point::Histogram { count, sum }, SampleValue::Histogram(got)) => {
-            almost_equal(*count, got.count) && almost_equal(*sum, got.sum)
+        (Point::Histogram(expected), SampleValue::Histogram(got)) => {
+            same_histogram(&expected.value, got)
+                && (!expected.hint_matters
+                    || expected.value.counter_reset_hint == got.counter_reset_hint)
         }
         _ => false,
     }
+}
+
+fn same_histogram(a: &FloatHistogram, b: &FloatHistogram) -> bool {
+    let (a, b) = (script::native::compacted(a), script::native::compacted(b));
+    let same = |a: &[f64], b: &[f64]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| almost_equal(*a, *b))
+    };
+    a.schema == b.schema
+        && same(
+            &[a.count, a.sum, a.zero_count],
+            &[b.count, b.sum, b.zero_count],
+        )
+        && a.zero_threshold == b.zero_threshold
+        && a.custom_values == b.custom_values
+        && a.positive_spans == b.positive_spans
+        && a.negative_spans == b.negative_spans
+        && same(&a.positive_buckets, &b.positive_buckets)
+        && same(&a.negative_buckets, &b.negative_buckets)
 }
 
 fn almost_equal(a: f64, b: f64) -> bool {
@@ -459,7 +534,9 @@ fn a_wrong_expectation_fails() {
     let mut outcomes = Vec::new();
     for command in &commands {
         match command {
-            Command::Load { step_ms, series } => load(&mut storage, *step_ms, series),
+            Command::Load {
+                step_ms, series, ..
+            } => load(&mut storage, *step_ms, series),
             Command::Eval(eval) => outcomes.push(run(&engine, &storage, eval).is_ok()),
             Command::Clear => storage.clear(),
         }

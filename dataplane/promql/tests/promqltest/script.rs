@@ -1,6 +1,9 @@
 //! The language of Prometheus' PromQL test scripts.
 
+pub(crate) mod native;
+
 use failure::{Context, Result, bail};
+use model::histogram::FloatHistogram;
 use model::{Labels, MatchOp, parse_duration};
 use promql::parse_metric_selector;
 use regex::Regex;
@@ -11,6 +14,8 @@ pub(crate) enum Command {
     Clear,
     Load {
         step_ms: i64,
+        /// Whether classic histograms are loaded as native ones too.
+        with_nhcb: bool,
         series: Vec<(Labels, Vec<Point>)>,
     },
     Eval(Box<Eval>),
@@ -37,15 +42,18 @@ pub(crate) struct Eval {
 }
 
 /// A sample of a series, or none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Point {
     Omitted,
     Float(f64),
-    /// A native histogram, by count and sum.
-    Histogram {
-        count: f64,
-        sum: f64,
-    },
+    Histogram(Box<Described>),
+}
+
+/// A native histogram and whether its counter reset hint matters.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) value: FloatHistogram,
+    pub(crate) hint_matters: bool,
 }
 
 /// An expected text.
@@ -123,7 +131,11 @@ fn load(line: &str, body: &[&str]) -> Result<Command> {
         }
         series.push(series_line(line)?);
     }
-    Ok(Command::Load { step_ms, series })
+    Ok(Command::Load {
+        step_ms,
+        with_nhcb: line.starts_with("load_with_nhcb"),
+        series,
+    })
 }
 
 fn duration(text: &str) -> Result<i64> {
@@ -323,16 +335,17 @@ fn points(text: &str) -> Result<Vec<Point>> {
 
 /// `{{...}}`, `{{...}}x3`, `{{...}}+{{...}}x3` or `{{...}}-{{...}}x3`; returns what follows.
 fn histogram_item<'a>(text: &'a str, points: &mut Vec<Point>) -> Result<&'a str> {
-    let take = |text: &'a str| -> Result<((f64, f64), &'a str)> {
+    let take = |text: &'a str| -> Result<(Described, &'a str)> {
         let end = text.find("}}").ok_or("unclosed histogram")?;
-        Ok((histogram(&text[2..end])?, &text[end + 2..]))
+        Ok((native::describe(&text[2..end])?, &text[end + 2..]))
     };
-    let ((mut count, mut sum), mut rest) = take(text)?;
-    let mut step = (0.0, 0.0);
+    let (mut current, mut rest) = take(text)?;
+    let mut step = None;
     for (sign, factor) in [("+{{", 1.0), ("-{{", -1.0)] {
         if rest.starts_with(sign) {
             let (by, after) = take(&rest[1..])?;
-            step = (by.0 * factor, by.1 * factor);
+            current.hint_matters = by.hint_matters;
+            step = Some((by.value, factor));
             rest = after;
         }
     }
@@ -342,9 +355,10 @@ fn histogram_item<'a>(text: &'a str, points: &mut Vec<Point>) -> Result<&'a str>
         None => 0,
     };
     for _ in 0..=times {
-        points.push(Point::Histogram { count, sum });
-        count += step.0;
-        sum += step.1;
+        points.push(Point::Histogram(Box::new(current.clone())));
+        if let Some((by, factor)) = &step {
+            current.value = native::add(&current.value, by, *factor);
+        }
     }
     Ok(rest[end..].trim_start())
 }
@@ -401,18 +415,6 @@ fn float_item(item: &str, points: &mut Vec<Point>) -> Result<()> {
         current += step;
     }
     Ok(())
-}
-
-fn histogram(text: &str) -> Result<(f64, f64)> {
-    let (mut count, mut sum) = (0.0, 0.0);
-    for field in text.split_whitespace() {
-        match field.split_once(':') {
-            Some(("count", value)) => count = float(value).ok_or("count")?,
-            Some(("sum", value)) => sum = float(value).ok_or("sum")?,
-            _ => {}
-        }
-    }
-    Ok((count, sum))
 }
 
 /// Errors as texts with context, all that a test needs.

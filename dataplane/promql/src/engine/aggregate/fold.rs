@@ -3,7 +3,6 @@
 
 use hashbrown::HashMap;
 
-use crate::annotations::Annotation;
 use crate::ast::{AggregateOp, PosRange};
 use crate::context::Reservation;
 use crate::engine::EngineError;
@@ -11,8 +10,10 @@ use crate::engine::annotate;
 use crate::engine::block::{Block, Grid, SeriesMeta, full_word, ones, set};
 use crate::engine::exec::{Exec, Operator};
 use crate::engine::kahan::{self, Mean};
+use crate::symbols::SymbolId;
 
 use super::Grouping;
+use super::histogram::{Cells, Context};
 
 /// Folds series into their groups.
 pub(crate) struct Fold {
@@ -72,6 +73,7 @@ impl Operator for Fold {
         };
         let columns_per_group = 1 + usize::from(has_second) + usize::from(has_count);
         let mut columns = Columns::default();
+        let mut cells = Cells::default();
         let mut reservation = Reservation::new(ex.cx.memory());
         while let Some(mut block) = self.input.next(ex)? {
             ex.cx.check()?;
@@ -95,6 +97,21 @@ impl Operator for Fold {
                     columns.drop_name.push(false);
                 }
                 columns.drop_name[group] |= block.series[row].drop_name;
+                if !cells.is_empty() {
+                    cells.hide_floats(group, steps, block.row_mut(row).1);
+                }
+                if !block.row_histograms(row).is_empty() {
+                    let name = block.series[row].labels.get(SymbolId::METRIC_NAME);
+                    let cx = self.context(ex);
+                    cells.fold(
+                        group,
+                        block.row_histograms(row),
+                        &columns.seen[group * words..(group + 1) * words],
+                        ex.symbols.get(name),
+                        &cx,
+                        &mut reservation,
+                    )?;
+                }
                 columns.fold(
                     self.op,
                     group,
@@ -116,18 +133,31 @@ impl Operator for Fold {
         columns.seen.resize(out.series.len() * words, 0);
         out.values = columns.value;
         out.present = columns.seen;
+        if !cells.is_empty() {
+            cells.finish(&mut out, &self.context(ex));
+        }
         out.drop_empty_rows();
         Ok((out.rows() > 0).then_some(out))
     }
 }
 
 impl Fold {
-    /// Counting needs no arithmetic on histograms; everything else leaves them out and says so.
+    fn context<'a, 'q>(&self, ex: &'a Exec<'q>) -> Context<'a, 'q> {
+        Context {
+            op: self.op,
+            pos: self.pos,
+            steps: self.grid.steps,
+            ex,
+        }
+    }
+
+    /// What only counts sees histograms as floats; what needs numbers leaves them out and says so.
     fn note_histograms(&self, block: &mut Block, ex: &Exec<'_>) {
         if block.histograms.is_empty() {
             return;
         }
         match self.op {
+            AggregateOp::Sum | AggregateOp::Avg => {}
             AggregateOp::Count | AggregateOp::Group => {
                 for row in 0..block.rows() {
                     let histograms = std::mem::take(&mut block.histograms[row]);
@@ -136,14 +166,13 @@ impl Fold {
                         set(present, step as usize);
                     }
                 }
+                block.drop_histograms();
             }
-            AggregateOp::Sum | AggregateOp::Avg => {
-                let message = format!("native histograms are left out of {} for now", self.op);
-                ex.warn(Annotation::warning(message, self.pos));
+            _ => {
+                ex.warn(annotate::ignored_in_aggregation(self.op, self.pos));
+                block.drop_histograms();
             }
-            _ => ex.warn(annotate::ignored_in_aggregation(self.op, self.pos)),
         }
-        block.drop_histograms();
     }
 }
 

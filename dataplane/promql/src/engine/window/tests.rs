@@ -264,7 +264,7 @@ proptest! {
             now += gap;
             ts.push(now);
         }
-        let grid = Grid { start: -100, step, steps: 70 };
+        let grid = Grid::new(-100, -100 + 69 * step, step);
         let refs = RefTimes { grid, at, offset };
         let mut scratch = Scratch::default();
         for func in ALL {

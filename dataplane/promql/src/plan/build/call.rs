@@ -30,7 +30,18 @@ impl Builder<'_> {
                 call.func.name
             )));
         }
-        let inner = place.inside(Some(call.func.name));
+        let mut inner = place.inside(Some(call.func.name));
+        match id {
+            FunctionId::HistogramCount | FunctionId::HistogramSum | FunctionId::HistogramAvg => {
+                inner.wants_stats = true;
+            }
+            FunctionId::HistogramQuantile
+            | FunctionId::HistogramQuantiles
+            | FunctionId::HistogramFraction
+            | FunctionId::HistogramStddev
+            | FunctionId::HistogramStdvar => inner.needs_buckets = true,
+            _ => {}
+        }
         if id == FunctionId::Timestamp
             && let Some(arg) = call.args.first().map(Expr::without_parens)
             && let Expr::VectorSelector(selector) = arg
