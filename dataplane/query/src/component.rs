@@ -138,7 +138,7 @@ impl Querier {
             metrics,
             parse_options: ParseOptions {
                 experimental_functions: experimental,
-                duration_expressions: experimental,
+                duration_expressions: true,
                 extended_range_selectors: experimental,
                 fill_modifiers: experimental,
                 extended_functions: false,

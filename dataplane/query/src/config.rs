@@ -98,6 +98,8 @@ pub struct AnswersConfig {
     /// The metadata key under which the tenant travels to stores.
     pub tenant_header: String,
     pub default_tenant: String,
+    /// Where set, a request sees only series whose label of this name is its tenant.
+    pub enforced_tenant_label: Option<String>,
 }
 
 /// What a Series call may return; 0 is no limit.

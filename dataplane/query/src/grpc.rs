@@ -13,6 +13,7 @@ use storeapi::request::matchers_from_proto;
 use storeapi::{ErrorKind, QueryApi, QueryRangeStream, QueryStream, StoreError, async_trait};
 
 use crate::service::{MAX_STEPS, Outcome, Query, QueryError, Service, When};
+use crate::tenant::Tenant;
 
 /// Evaluates what peers ask.
 pub(crate) struct QueryServer(pub(crate) Arc<Service>);
@@ -40,7 +41,7 @@ impl QueryApi for QueryServer {
             partial_response: request.enable_partial_response,
             store_match: store_match(&request.store_matchers)?,
             shard: request.shard_info.filter(|shard| shard.total_shards > 0),
-            tenant: None,
+            tenant: Tenant::default(),
             lookback_delta_ms: lookback(request.lookback_delta_seconds),
             timeout: timeout(request.timeout_seconds),
         };
@@ -96,7 +97,7 @@ impl QueryApi for QueryServer {
             partial_response: request.enable_partial_response,
             store_match: store_match(&request.store_matchers)?,
             shard: request.shard_info.filter(|shard| shard.total_shards > 0),
-            tenant: None,
+            tenant: Tenant::default(),
             lookback_delta_ms: lookback(request.lookback_delta_seconds),
             timeout: timeout(request.timeout_seconds),
         };

@@ -1,18 +1,23 @@
 //! The HTTP API: decode, call the service, encode; nothing else.
 //!
-//! In reading order: [`form`] (parameters), [`error`] and `json` with `number` and `histogram` (the
-//! bodies), then the handlers: `query`, `metadata` (labels and series), `peers` (rules, targets,
-//! metric metadata, exemplars), `status`.
+//! In reading order: [`form`] (parameters), `scope` (those that all calls about series share, the
+//! tenant among them), [`error`] and `json` with `gojson`, `number` and `histogram` (the bodies), then
+//! the handlers: `query`, `metadata` (labels and series), `language` with `tree` (parsing, formatting,
+//! features), `peers` (rules, targets, metric metadata, exemplars), `status`.
 
 mod error;
 mod form;
+mod gojson;
 mod histogram;
 mod json;
+mod language;
 mod metadata;
 mod number;
 mod peers;
 mod query;
+mod scope;
 mod status;
+mod tree;
 
 use std::sync::Arc;
 
@@ -21,7 +26,7 @@ use axum::extract::{FromRequest, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::service::Kit;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -31,6 +36,7 @@ use crate::endpoints::EndpointSet;
 use crate::service::Service;
 use error::ApiError;
 use form::Form;
+use scope::Scope;
 
 /// Says that an answer lacks the data of a store; many callers drop warnings but see headers.
 const PARTIAL_RESPONSE: HeaderName = HeaderName::from_static("x-partial-response");
@@ -61,6 +67,15 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
             get(metadata::label_names).post(metadata::label_names),
         )
         .route("/label/{name}/values", get(metadata::label_values))
+        .route(
+            "/parse_query",
+            get(language::parse_query).post(language::parse_query),
+        )
+        .route(
+            "/format_query",
+            get(language::format_query).post(language::format_query),
+        )
+        .route("/features", get(language::features))
         .route("/stores", get(status::stores))
         .route("/rules", get(peers::rules))
         .route("/alerts", get(peers::alerts))
@@ -88,15 +103,17 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     if prefix.is_empty() {
         return pages;
     }
-    let home = format!("{prefix}/");
-    let redirect = move || {
-        let home = home.clone();
-        async move { axum::response::Redirect::temporary(&home) }
+    // The page's addresses are relative, so it has to end in a slash. So are those sent here: a proxy
+    // may have taken a prefix of its own away.
+    let relative = prefix.trim_start_matches('/');
+    let last = relative.rsplit('/').next().unwrap_or(relative);
+    let redirect = |to: &str| {
+        let to = format!("{to}/");
+        get(async move || axum::response::Redirect::temporary(&to))
     };
-    // The page's addresses are relative, so it has to end in a slash.
     Router::new()
-        .route("/", get(redirect.clone()))
-        .route(&prefix, get(redirect))
+        .route("/", redirect(relative))
+        .route(&prefix, redirect(last))
         .nest(&format!("{prefix}/"), pages)
 }
 
@@ -169,54 +186,6 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 let text = format!("error parsing form values: {error}");
                 Err(ApiError::bad_data(text).into_response())
             }
-        }
-    }
-}
-
-/// The parameters that every call about series has in common.
-struct Scope {
-    dedup: bool,
-    replica_labels: Vec<String>,
-    partial_response: bool,
-    store_match: Vec<Vec<model::Matcher>>,
-    tenant: Option<String>,
-}
-
-impl Scope {
-    fn decode(api: &Api, form: &Form, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let answers = &api.config.answers;
-        let asked: Vec<String> = form.all("replicaLabels[]").map(str::to_owned).collect();
-        let tenant = headers
-            .get(&answers.tenant_header)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or(&answers.default_tenant);
-        Ok(Self {
-            dedup: form.switch("dedup", true)?,
-            replica_labels: if asked.is_empty() {
-                answers.replica_labels.clone()
-            } else {
-                asked
-            },
-            partial_response: form.switch("partial_response", answers.partial_response)?,
-            store_match: form.selectors("storeMatch[]")?,
-            tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
-        })
-    }
-
-    /// Returns the labels to strip.
-    fn stripped(&self) -> Vec<String> {
-        if self.dedup {
-            self.replica_labels.clone()
-        } else {
-            Vec::new()
-        }
-    }
-
-    fn strategy(&self) -> storeapi::PartialResponse {
-        if self.partial_response {
-            storeapi::PartialResponse::Warn
-        } else {
-            storeapi::PartialResponse::Abort
         }
     }
 }

@@ -3,8 +3,8 @@
 //! In reading order: [`config`] (what a querier is told), [`component`] (how it is built and run),
 //! [`endpoints`] (which stores there are), `service` (limits, deadline and evaluation of a query),
 //! `select` (from the engine's selectors to a stream of series and back to columns), `http` and
-//! `grpc` with `limited` (the two ways in), `peers` (rules, targets, metadata and exemplars of the endpoints),
-//! [`metrics`].
+//! `grpc` with `limited` (the two ways in), `tenant` (on whose behalf), `peers` (rules, targets,
+//! metadata and exemplars of the endpoints), [`metrics`].
 //!
 //! A query goes: `http` decodes the request, `service` takes a turn at the gate and runs the engine on
 //! a thread of its own, `select` starts one stream a selector on the async threads, the proxy merges
@@ -25,6 +25,7 @@ pub mod metrics;
 mod peers;
 mod select;
 mod service;
+mod tenant;
 
 pub use component::{Parts, Querier, Readiness, StartError};
 pub use config::Config;

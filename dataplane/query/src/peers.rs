@@ -81,7 +81,9 @@ impl RulesApi for Peers {
                 },
             )
             .await?;
-        let groups = answer.value.into_iter().flatten().collect();
+        let mut groups = answer.value.into_iter().flatten().collect();
+        // Before replicas become one: a request may select by what tells them apart.
+        rules::choose(&mut groups, &request)?;
         Ok(Answer {
             value: rules::join(groups, &self.replica_labels),
             warnings: answer.warnings,

@@ -16,6 +16,7 @@ use storeapi::{CoverageRecorder, PartialResponse, Proxy, SeriesRequest};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::tenant::Tenant;
 use aggregate::Wanted;
 use pump::{Batches, Item};
 
@@ -31,7 +32,8 @@ pub(crate) struct SelectOptions {
     pub(crate) partial_response: PartialResponse,
     pub(crate) store_match: Vec<Vec<model::Matcher>>,
     pub(crate) shard: Option<pb::ShardInfo>,
-    pub(crate) tenant: Option<String>,
+    /// Whose series may be read.
+    pub(crate) tenant: Tenant,
 }
 
 /// The storage of one query.
@@ -53,9 +55,12 @@ impl Queryable for Selection {
     ) -> Result<Box<dyn SeriesSet>, QueryableError> {
         let wanted = Wanted::of(request.hints.func.as_deref());
         let options = &self.options;
+        // Here and not in the expression: `info()` selects series that no selector of it names.
+        let mut matchers = request.matchers.to_vec();
+        options.tenant.restrict(&mut matchers);
         let store_request = SeriesRequest {
             range: Some(request.range),
-            matchers: request.matchers.to_vec(),
+            matchers,
             max_resolution_ms: max_resolution_ms(options.max_resolution_ms, &request.hints),
             aggregates: wanted.aggregates(),
             partial_response: options.partial_response,
@@ -65,7 +70,7 @@ impl Queryable for Selection {
             limit: u64::try_from(request.hints.limit).unwrap_or(u64::MAX),
             batch_size: storeapi::DEFAULT_BATCH_SIZE,
             store_match: options.store_match.clone(),
-            tenant: options.tenant.clone(),
+            tenant: options.tenant.name(),
             ..SeriesRequest::default()
         };
         let selected = self

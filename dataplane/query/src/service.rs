@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AnswersConfig, EngineConfig};
 use crate::metrics::QueryMetrics;
 use crate::select::{SelectOptions, Selection};
+use crate::tenant::Tenant;
 
 /// The steps a range query may have.
 pub(crate) const MAX_STEPS: i64 = 11_000;
@@ -45,7 +46,7 @@ pub(crate) struct Query {
     pub(crate) partial_response: bool,
     pub(crate) store_match: Vec<Vec<model::Matcher>>,
     pub(crate) shard: Option<pb::ShardInfo>,
-    pub(crate) tenant: Option<String>,
+    pub(crate) tenant: Tenant,
     pub(crate) lookback_delta_ms: Option<i64>,
     /// Shorter than the configured timeout, if given.
     pub(crate) timeout: Option<Duration>,

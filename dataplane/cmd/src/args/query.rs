@@ -267,6 +267,17 @@ pub struct QuerySettings {
         value_name = "NAME"
     )]
     pub default_tenant: String,
+    /// Let a tenant see only series that carry its name.
+    #[arg(id = "query.enforce-tenancy", long = "query.enforce-tenancy", action = ArgAction::Set, default_value_t = false)]
+    pub enforce_tenancy: bool,
+    /// Label that holds the tenant's name.
+    #[arg(
+        id = "query.tenant-label-name",
+        long = "query.tenant-label-name",
+        default_value = "tenant_id",
+        value_name = "NAME"
+    )]
+    pub tenant_label: String,
 
     /// Prefix under which the page and the API are served.
     #[arg(id = "web.route-prefix", long = "web.route-prefix", default_value = "")]
@@ -378,6 +389,7 @@ impl QuerySettings {
                 metadata_range: self.metadata_range.0,
                 tenant_header: self.tenant_header.clone(),
                 default_tenant: self.default_tenant.clone(),
+                enforced_tenant_label: self.enforce_tenancy.then(|| self.tenant_label.clone()),
             },
             selector_labels: self.selector_labels()?,
             limits: SeriesLimits {

@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::gojson::push_json;
+
 /// The `errorType` of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +72,8 @@ impl IntoResponse for ApiError {
             error_type: self.kind,
             error: &self.message,
         };
-        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        let mut body = Vec::new();
+        push_json(&mut body, &envelope);
         let mut response = (self.kind.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(

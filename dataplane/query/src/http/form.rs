@@ -128,19 +128,11 @@ impl Form {
     /// Returns the selectors given as `match[]`.
     ///
     /// # Errors
-    /// A text that is no selector, or one that every series would pass.
-    pub(super) fn series_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        let sets = self.selectors("match[]")?;
-        if sets
-            .iter()
-            .any(|set| set.iter().all(Matcher::matches_empty))
-        {
-            return Err(ApiError::invalid_parameter(
-                "match[]",
-                "match[] must contain at least one non-empty matcher".into(),
-            ));
-        }
-        Ok(sets)
+    /// What is wrong with one: it does not parse, or every series would pass. Whether the text names
+    /// the parameter depends on the call.
+    pub(super) fn series_selectors(&self) -> Result<Vec<Vec<Matcher>>, String> {
+        let texts: Vec<&str> = self.all("match[]").collect();
+        promql::parse_series_matchers(&texts).map_err(|error| error.to_string())
     }
 }
 

@@ -7,6 +7,7 @@ use model::Labels;
 use promql::value::{QueryResult, SampleValue, SeriesResult, Value, VectorSample};
 use serde::Serialize;
 
+use super::gojson::{push_json, push_plain_json};
 use super::histogram::push_histogram;
 use super::number::{push_float, push_timestamp};
 
@@ -55,14 +56,12 @@ pub(super) fn query_body(result: &QueryResult, stats: Option<&Stats>) -> Vec<u8>
     });
     out.extend_from_slice(b"\",\"result\":");
     match &result.value {
-        Value::Scalar(scalar) => push_point(&mut out, scalar.ts, scalar.value),
-        Value::String(string) => {
-            out.push(b'[');
-            push_timestamp(&mut out, string.ts);
-            out.push(b',');
-            push_json(&mut out, &string.value);
-            out.push(b']');
-        }
+        // These two pass through Go's general encoder, which formats otherwise than points are.
+        Value::Scalar(scalar) => push_json(
+            &mut out,
+            &(seconds(scalar.ts), promql::number::format_f(scalar.value)),
+        ),
+        Value::String(string) => push_json(&mut out, &(seconds(string.ts), &string.value)),
         Value::Vector(samples) => push_list(&mut out, samples, push_sample),
         Value::Matrix(series) => push_list(&mut out, series, push_series),
     }
@@ -85,6 +84,13 @@ pub(super) fn body<T: Serialize + ?Sized>(
     finish(out, warnings, infos)
 }
 
+/// Returns the body of a successful answer whose `data` keeps markup characters as they are.
+pub(super) fn plain_body<T: Serialize + ?Sized>(data: &T) -> Vec<u8> {
+    let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
+    push_plain_json(&mut out, data);
+    finish(out, &[], &[])
+}
+
 fn finish(mut out: Vec<u8>, warnings: &[String], infos: &[String]) -> Vec<u8> {
     for (name, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {
@@ -96,6 +102,11 @@ fn finish(mut out: Vec<u8>, warnings: &[String], infos: &[String]) -> Vec<u8> {
     }
     out.push(b'}');
     out
+}
+
+#[expect(clippy::cast_precision_loss, reason = "JSON's numbers are floats")]
+pub(super) fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 fn size_hint(value: &Value) -> usize {
@@ -162,7 +173,7 @@ fn push_series(out: &mut Vec<u8>, series: &SeriesResult) {
 
 fn push_metric(out: &mut Vec<u8>, labels: &Labels) {
     out.extend_from_slice(b"{\"metric\":");
-    push_json(out, labels);
+    push_plain_json(out, labels);
 }
 
 fn push_point(out: &mut Vec<u8>, ts: i64, value: f64) {
@@ -171,12 +182,6 @@ fn push_point(out: &mut Vec<u8>, ts: i64, value: f64) {
     out.extend_from_slice(b",\"");
     push_float(out, value);
     out.extend_from_slice(b"\"]");
-}
-
-/// Appends `value`; writing to memory cannot fail, and no type used here refuses to be serialised.
-fn push_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = serde_json::to_writer(&mut *out, value);
-    debug_assert!(written.is_ok(), "serialising an answer");
 }
 
 #[cfg(test)]
@@ -207,7 +212,7 @@ mod tests {
                 ts: 1_500,
                 value: f64::INFINITY,
             })),
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1.500,"+Inf"]}}"#,
+            r#"{"status":"success","data":{"resultType":"scalar","result":[1.5,"+Inf"]}}"#,
         );
         check(
             &answer(Value::String(StringValue {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use futures::StreamExt;
 use http::HeaderMap;
@@ -54,7 +55,7 @@ pub(super) async fn label_names(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::decode(&api, &headers, &form)?;
+    let asked = Asked::decode(&api, &headers, &form, ApiError::bad_data)?;
     let mut found = Found::default();
     for request in asked.labels_requests() {
         let (names, coverage) = api.service.proxy.names(&request).await?;
@@ -65,10 +66,12 @@ pub(super) async fn label_names(
 
 pub(super) async fn label_values(
     api: State,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ApiError> {
+    // Only a name that is not UTF-8 is rejected.
+    let Path(name) = name.map_err(|_| ApiError::bad_data("invalid label name: not UTF-8"))?;
     let name = if name.starts_with(ESCAPED) {
         unescape(&name)
     } else {
@@ -77,7 +80,7 @@ pub(super) async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let asked = Asked::decode(&api, &headers, &form)?;
+    let asked = Asked::decode(&api, &headers, &form, ApiError::bad_data)?;
     let mut found = Found::default();
     for request in asked.labels_requests() {
         let (values, coverage) = api.service.proxy.values(&name, &request).await?;
@@ -94,7 +97,9 @@ pub(super) async fn series(
     if form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let asked = Asked::decode(&api, &headers, &form)?;
+    let asked = Asked::decode(&api, &headers, &form, |reason| {
+        ApiError::invalid_parameter("match[]", reason)
+    })?;
     let mut found = Found::<Labels>::default();
     for matchers in &asked.selectors {
         let request = Arc::new(SeriesRequest {
@@ -105,7 +110,7 @@ pub(super) async fn series(
             without_replica_labels: asked.scope.stripped(),
             limit: asked.hint(),
             store_match: asked.scope.store_match.clone(),
-            tenant: asked.scope.tenant.clone(),
+            tenant: asked.scope.tenant.name(),
             ..SeriesRequest::new(asked.range, matchers.clone())
         });
         let mut selected = api.service.proxy.select(&request)?;
@@ -137,7 +142,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn decode(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Self, ApiError> {
+    /// `wrong` makes the error of a selector.
+    fn decode(
+        api: &Api,
+        headers: &HeaderMap,
+        form: &Form,
+        wrong: fn(String) -> ApiError,
+    ) -> Result<Self, ApiError> {
         let limit = form.limit()?;
         let back = i64::try_from(api.config.answers.metadata_range.as_millis()).unwrap_or(i64::MAX);
         let end_default = if back > 0 {
@@ -157,10 +168,13 @@ impl Asked {
                 "end timestamp must not be before start timestamp",
             ));
         }
+        let scope = Scope::decode(api, form, headers)?;
+        let mut selectors = form.series_selectors().map_err(wrong)?;
+        scope.tenant.restrict_all(&mut selectors);
         Ok(Self {
-            scope: Scope::decode(api, form, headers)?,
+            scope,
             range: TimeRange::new(start, end),
-            selectors: form.series_selectors()?,
+            selectors,
             limit,
         })
     }
@@ -175,7 +189,7 @@ impl Asked {
                 without_replica_labels: self.scope.stripped(),
                 limit: self.hint(),
                 store_match: self.scope.store_match.clone(),
-                tenant: self.scope.tenant.clone(),
+                tenant: self.scope.tenant.name(),
                 ..LabelsRequest::default()
             })
         };

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use model::Labels;
+use http::HeaderMap;
+use model::{Labels, Matcher};
 use prost_types::Timestamp;
 use serde::Serialize;
 use storeapi::info::from_wire_labels;
@@ -14,6 +15,7 @@ use storeapi::{ExemplarsApi, MetadataApi, RulesApi, TargetsApi};
 use super::error::ApiError;
 use super::form::{Form, MAX_TIME_MS, MIN_TIME_MS, atoi};
 use super::number::push_float;
+use super::scope::tenant;
 use super::{State, answer, json};
 use crate::peers::Peers;
 
@@ -132,7 +134,7 @@ impl From<pb::AlertInstance> for Alert {
     }
 }
 
-fn rule(rule: pb::Rule) -> Option<Rule> {
+fn rule(rule: pb::Rule, exclude_alerts: bool) -> Option<Rule> {
     Some(match rule.result? {
         Kind::Alert(alert) => Rule::Alerting {
             state: state(alert.state),
@@ -142,7 +144,11 @@ fn rule(rule: pb::Rule) -> Option<Rule> {
             keep_firing_for: alert.keep_firing_for_seconds,
             labels: labels(alert.labels.as_ref()),
             annotations: labels(alert.annotations.as_ref()),
-            alerts: alert.alerts.into_iter().map(Alert::from).collect(),
+            alerts: if exclude_alerts {
+                Vec::new()
+            } else {
+                alert.alerts.into_iter().map(Alert::from).collect()
+            },
             health: alert.health,
             last_error: alert.last_error,
             evaluation_time: alert.evaluation_duration_seconds,
@@ -160,32 +166,39 @@ fn rule(rule: pb::Rule) -> Option<Rule> {
     })
 }
 
-pub(super) async fn rules(api: State, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn rules(
+    api: State,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ApiError> {
     use pb::rules_request::Type;
     let kind = match form.get("type") {
         "" => Type::All,
         "alert" => Type::Alert,
         "record" => Type::Record,
         other => {
-            return Err(ApiError::bad_data(format!(
-                "invalid rules parameter type={}: use alert or record",
-                model::labels::quote(other)
-            )));
+            let text = model::labels::quote(other);
+            let reason = format!("not supported value {text}");
+            return Err(ApiError::invalid_parameter("type", reason));
         }
     };
-    form.selectors("match[]")?;
+    let exclude_alerts = form.switch("exclude_alerts", false)?;
     let all = |name| form.all(name).map(str::to_owned).collect();
     let request = pb::RulesRequest {
         r#type: kind.into(),
         partial_response_strategy: strategy(&form, api.config.answers.rules_partial_response)?,
-        matcher_string: all("match[]"),
+        matcher_string: rule_selectors(&api, &headers, &form)?,
         rule_name: all("rule_name[]"),
         rule_group: all("rule_group[]"),
         file: all("file[]"),
     };
     let found = peers(&api, &form)?.rules(request).await?;
     let groups = found.value.into_iter().map(|group| Group {
-        rules: group.rules.into_iter().filter_map(rule).collect(),
+        rules: group
+            .rules
+            .into_iter()
+            .filter_map(|of| rule(of, exclude_alerts))
+            .collect(),
         interval: group.interval,
         limit: group.limit,
         evaluation_time: group.evaluation_duration_seconds,
@@ -201,15 +214,36 @@ pub(super) async fn rules(api: State, form: Form) -> Result<Response, ApiError> 
     ))
 }
 
+/// Returns the selectors that a rule's labels have to match one of; none is no condition.
+fn rule_selectors(
+    api: &super::Api,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<Vec<String>, ApiError> {
+    let tenant = tenant(headers, &api.config.answers)?;
+    let mut sets = form.selectors("match[]")?;
+    tenant.restrict_all(&mut sets);
+    let text = |set: &Vec<Matcher>| {
+        let matchers: Vec<_> = set.iter().map(ToString::to_string).collect();
+        format!("{{{}}}", matchers.join(","))
+    };
+    Ok(sets.iter().map(text).collect())
+}
+
 #[derive(Serialize)]
 struct Alerts {
     alerts: Vec<Alert>,
 }
 
-pub(super) async fn alerts(api: State, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn alerts(
+    api: State,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ApiError> {
     let request = pb::RulesRequest {
         r#type: pb::rules_request::Type::Alert.into(),
         partial_response_strategy: strategy(&form, api.config.answers.rules_partial_response)?,
+        matcher_string: rule_selectors(&api, &headers, &form)?,
         ..pb::RulesRequest::default()
     };
     let found = peers(&api, &form)?.rules(request).await?;
@@ -253,7 +287,11 @@ struct DroppedTarget {
     discovered_labels: Labels,
 }
 
-pub(super) async fn targets(api: State, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn targets(
+    api: State,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ApiError> {
     use pb::targets_request::State as Wanted;
     let wanted = match form.get("state") {
         "" | "any" => Wanted::Any,
@@ -270,7 +308,17 @@ pub(super) async fn targets(api: State, form: Form) -> Result<Response, ApiError
         state: wanted.into(),
         partial_response_strategy: strategy(&form, api.config.answers.targets_partial_response)?,
     };
-    let found = peers(&api, &form)?.targets(request).await?;
+    let tenant = tenant(&headers, &api.config.answers)?;
+    let mut found = peers(&api, &form)?.targets(request).await?;
+    if let Some(own) = tenant.enforced() {
+        let of_tenant = |target: &pb::ActiveTarget| {
+            let labels = labels(target.labels.as_ref());
+            own.matches(labels.get(&own.name).unwrap_or_default())
+        };
+        found.value.active_targets.retain(of_tenant);
+        // What was dropped before it had labels is nobody's.
+        found.value.dropped_targets.clear();
+    }
     let active = found
         .value
         .active_targets
@@ -356,7 +404,11 @@ struct Exemplar {
     timestamp: f64,
 }
 
-pub(super) async fn exemplars(api: State, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn exemplars(
+    api: State,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ApiError> {
     let start = form.time_or("start", MIN_TIME_MS)?;
     let end = form.time_or("end", MAX_TIME_MS)?;
     if end < start {
@@ -364,12 +416,18 @@ pub(super) async fn exemplars(api: State, form: Form) -> Result<Response, ApiErr
             "end timestamp must not be before start timestamp",
         ));
     }
-    let query = form.get("query");
-    api.service
-        .parse(query)
+    let mut query = form.get("query").to_owned();
+    let mut expr = api
+        .service
+        .parse(&query)
         .map_err(|error| ApiError::bad_data(error.to_string()))?;
+    let tenant = tenant(&headers, &api.config.answers)?;
+    if tenant.enforced().is_some() {
+        tenant.restrict_expr(&mut expr);
+        query = expr.to_string();
+    }
     let request = pb::ExemplarsRequest {
-        query: query.to_owned(),
+        query,
         start,
         end,
         partial_response_strategy: strategy(&form, api.config.answers.exemplars_partial_response)?,
@@ -389,11 +447,9 @@ pub(super) async fn exemplars(api: State, form: Form) -> Result<Response, ApiErr
 fn exemplar(exemplar: pb::Exemplar) -> Exemplar {
     let mut value = Vec::new();
     push_float(&mut value, exemplar.value);
-    #[expect(clippy::cast_precision_loss, reason = "JSON's numbers are floats")]
-    let timestamp = exemplar.ts as f64 / 1000.0;
     Exemplar {
         labels: labels(exemplar.labels.as_ref()),
         value: String::from_utf8(value).unwrap_or_default(),
-        timestamp,
+        timestamp: json::seconds(exemplar.ts),
     }
 }

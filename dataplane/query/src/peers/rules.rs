@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
+use model::{Labels, Matcher};
 use prost_types::Timestamp;
+use storeapi::StoreError;
+use storeapi::info::from_wire_labels;
 use storeapi::proto::thanos as pb;
 use storeapi::proto::thanos::rule::Result as Kind;
 
@@ -35,6 +38,44 @@ pub(super) fn join(
         group.rules.dedup_by(|later, kept| key(later) == key(kept));
     }
     joined
+}
+
+/// Keeps the rules that a request wants, and the groups that have any. Peers choose too, but not all
+/// of them know every condition.
+pub(super) fn choose(
+    groups: &mut Vec<pb::RuleGroup>,
+    request: &pb::RulesRequest,
+) -> Result<(), StoreError> {
+    use pb::rules_request::Type;
+    let selectors = request.matcher_string.iter().map(|text| {
+        promql::parse_metric_selector(text)
+            .map_err(|error| StoreError::invalid(format!("selector {text}: {error}")))
+    });
+    let selectors: Vec<Vec<Matcher>> = selectors.collect::<Result<_, _>>()?;
+    let listed = |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
+    let wanted = Type::try_from(request.r#type).unwrap_or(Type::All);
+    groups.retain(|group| {
+        listed(&request.rule_group, &group.name) && listed(&request.file, &group.file)
+    });
+    for group in &mut *groups {
+        group.rules.retain(|rule| {
+            let (kind, name, labels) = match &rule.result {
+                Some(Kind::Alert(alert)) => (Type::Alert, &alert.name, &alert.labels),
+                Some(Kind::Recording(rule)) => (Type::Record, &rule.name, &rule.labels),
+                None => return false,
+            };
+            let labels = labels.as_ref().map(|set| from_wire_labels(&set.labels));
+            let labels = labels.unwrap_or_else(Labels::empty);
+            (wanted == Type::All || wanted == kind)
+                && listed(&request.rule_name, name)
+                && (selectors.is_empty()
+                    || selectors
+                        .iter()
+                        .any(|set| set.iter().all(|matcher| matcher.matches_labels(&labels))))
+        });
+    }
+    groups.retain(|group| !group.rules.is_empty());
+    Ok(())
 }
 
 fn strip_rule(rule: &mut pb::Rule, replica_labels: &[String]) {

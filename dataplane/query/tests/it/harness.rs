@@ -138,6 +138,7 @@ pub(crate) fn config() -> Config {
             metadata_range: Duration::ZERO,
             tenant_header: "THANOS-TENANT".into(),
             default_tenant: "default-tenant".into(),
+            enforced_tenant_label: None,
         },
         selector_labels: Labels::empty(),
         limits: SeriesLimits::default(),

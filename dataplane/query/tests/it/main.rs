@@ -10,6 +10,8 @@ mod harness;
 mod metadata;
 mod partial;
 mod peers;
+mod prometheus;
 mod queries;
 mod stacked;
 mod status;
+mod tenants;

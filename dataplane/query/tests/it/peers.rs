@@ -165,12 +165,12 @@ async fn what_two_replicas_say_is_said_once() {
         "labels": {"job": "api"}, "annotations": {}, "state": "firing", "value": "1e+00"
     });
     let expected = json!({"groups": [{
-        "name": "g", "file": "rules.yaml", "interval": 30.0, "limit": 0, "evaluationTime": 0.0,
+        "name": "g", "file": "rules.yaml", "interval": 30, "limit": 0, "evaluationTime": 0,
         "lastEvaluation": "0001-01-01T00:00:00Z",
         "rules": [{
             "type": "alerting", "state": "firing", "name": "Down", "query": "up == 0",
-            "duration": 60.0, "keepFiringFor": 0.0, "labels": {"severity": "page"},
-            "annotations": {}, "alerts": [alert], "health": "ok", "evaluationTime": 0.0,
+            "duration": 60, "keepFiringFor": 0, "labels": {"severity": "page"},
+            "annotations": {}, "alerts": [alert], "health": "ok", "evaluationTime": 0,
             "lastEvaluation": "0001-01-01T00:00:00Z",
         }],
     }]});
