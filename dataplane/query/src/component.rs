@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use promql::ParseOptions;
+use promql::context::MemoryAccount;
 use promql::engine::{Engine, EngineOptions};
 use runtime::grpc::GrpcServer;
 use runtime::http::HttpServer;
@@ -15,12 +16,12 @@ use storeapi::{
     Component, Endpoint, Endpoints, Proxy, ProxyConfig, RemoteConfig, SeriesStore, Services,
 };
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::endpoints::config::EndpointConfigError;
 use crate::endpoints::resolve::{Resolve, ResolveError};
 use crate::endpoints::{EndpointSet, SystemResolver};
+use crate::gate::Gate;
 use crate::grpc::QueryServer;
 use crate::http::{self, Api};
 use crate::limited::Limited;
@@ -143,7 +144,10 @@ impl Querier {
                 fill_modifiers: experimental,
                 extended_functions: false,
             },
-            gate: Arc::new(Semaphore::new(config.engine.max_concurrent)),
+            gate: Gate::new(config.engine.max_concurrent),
+            memory: Arc::new(MemoryAccount::with_limit(
+                config.engine.total_memory_limit_bytes,
+            )),
             runtime: Handle::current(),
         });
         let peers = Arc::new(Peers {

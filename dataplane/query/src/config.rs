@@ -75,6 +75,8 @@ pub struct EngineConfig {
     pub instant_max_resolution: Duration,
     /// Bytes one query may hold.
     pub memory_limit_bytes: usize,
+    /// Bytes all queries together may hold.
+    pub total_memory_limit_bytes: usize,
     /// Threads that decode and evaluate one query; 0 is one a core.
     pub threads: usize,
     /// Functions and modifiers that Prometheus calls experimental.

@@ -200,11 +200,14 @@ fn wire_series(value: Value) -> Vec<prompb::TimeSeries> {
     }
 }
 
-fn labels(labels: &model::Labels) -> Vec<pb::Label> {
+pub(crate) fn labels(labels: &model::Labels) -> Vec<pb::Label> {
     to_wire_labels(labels)
 }
 
-fn histogram(timestamp: i64, value: &model::histogram::FloatHistogram) -> prompb::Histogram {
+pub(crate) fn histogram(
+    timestamp: i64,
+    value: &model::histogram::FloatHistogram,
+) -> prompb::Histogram {
     use model::histogram::{CounterResetHint, Span};
     let spans = |spans: &[Span]| {
         let span = |span: &Span| prompb::BucketSpan {

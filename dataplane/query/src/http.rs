@@ -1,11 +1,13 @@
 //! The HTTP API: decode, call the service, encode; nothing else.
 //!
 //! In reading order: [`form`] (parameters), `scope` (those that all calls about series share, the
-//! tenant among them), [`error`] and `json` with `gojson`, `number` and `histogram` (the bodies), then
+//! tenant among them), [`error`], `coverage` (who took part in an answer) and `json` with `gojson`, `number` and `histogram` (the bodies), then
 //! the handlers: `query`, `metadata` (labels and series), `language` with `tree` (parsing, formatting,
-//! features), `peers` (rules, targets, metric metadata, exemplars), `status`.
+//! features), `remote_read`, `federate`, `peers` (rules, targets, metric metadata, exemplars), `status`.
 
+mod coverage;
 mod error;
+mod federate;
 mod form;
 mod gojson;
 mod histogram;
@@ -15,6 +17,7 @@ mod metadata;
 mod number;
 mod peers;
 mod query;
+mod remote_read;
 mod scope;
 mod status;
 mod tree;
@@ -76,6 +79,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
             get(language::format_query).post(language::format_query),
         )
         .route("/features", get(language::features))
+        .route("/read", axum::routing::post(remote_read::read))
         .route("/stores", get(status::stores))
         .route("/rules", get(peers::rules))
         .route("/alerts", get(peers::alerts))
@@ -98,6 +102,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     };
     let pages = Router::new()
         .nest("/api/v1", v1)
+        .route("/federate", get(federate::federate))
         .merge(ui::router(api.kit.build.version))
         .with_state(api);
     if prefix.is_empty() {

@@ -1,7 +1,8 @@
 //! The querier: one PromQL API over many stores.
 //!
 //! In reading order: [`config`] (what a querier is told), [`component`] (how it is built and run),
-//! [`endpoints`] (which stores there are), `service` (limits, deadline and evaluation of a query),
+//! [`endpoints`] (which stores there are), `service` with `gate`
+//! (whose turn it is, deadline and evaluation of a query),
 //! `select` (from the engine's selectors to a stream of series and back to columns), `http` and
 //! `grpc` with `limited` (the two ways in), `tenant` (on whose behalf), `peers` (rules, targets,
 //! metadata and exemplars of the endpoints), [`metrics`].
@@ -18,6 +19,7 @@
 pub mod component;
 pub mod config;
 pub mod endpoints;
+mod gate;
 mod grpc;
 mod http;
 mod limited;

@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use runtime::metrics::Metrics;
 
 use crate::endpoints::Member;
+use crate::service::Outcome;
 
 /// Timespans of range queries: from five minutes to a year.
 const TIMESPAN_SECONDS: [f64; 12] = [
@@ -97,6 +98,8 @@ pub struct QueryMetrics {
     pub gate_wait: Histogram,
     pub range_timespan: Histogram,
     pub partial_answers: Counter,
+    pub stores_asked: Counter,
+    pub stores_failed: Counter,
 }
 
 impl QueryMetrics {
@@ -109,6 +112,8 @@ impl QueryMetrics {
             ]),
             range_timespan: Histogram::new(TIMESPAN_SECONDS),
             partial_answers: Counter::default(),
+            stores_asked: Counter::default(),
+            stores_failed: Counter::default(),
         };
         metrics.register(|registry| {
             registry.register(
@@ -132,11 +137,34 @@ impl QueryMetrics {
                 own.range_timespan.clone(),
             );
             registry.register(
+                "hindsight_query_stores_asked",
+                "The number of times that a store was asked for series of a query",
+                own.stores_asked.clone(),
+            );
+            registry.register(
+                "hindsight_query_stores_failed",
+                "The number of times that a store failed to send all series of a query",
+                own.stores_failed.clone(),
+            );
+            registry.register(
                 "hindsight_query_partial_answers",
                 "The number of answers that lack the data of at least one store",
                 own.partial_answers.clone(),
             );
         });
         own
+    }
+
+    /// Counts who took part in an answer.
+    pub(crate) fn observe(&self, outcome: &Outcome) {
+        for selection in &outcome.coverage {
+            let stores = &selection.stores.stores;
+            let failed = stores.iter().filter(|store| store.error.is_some());
+            self.stores_asked.inc_by(stores.len() as u64);
+            self.stores_failed.inc_by(failed.count() as u64);
+        }
+        if outcome.is_partial() {
+            self.partial_answers.inc();
+        }
     }
 }

@@ -7,12 +7,15 @@ mod pump;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::TimeRange;
 use promql::context::{Interrupt, QueryContext};
-use promql::queryable::{Queryable, QueryableError, SelectHints, SelectRequest, Series, SeriesSet};
+use promql::queryable::{
+    Queryable, QueryableError, SelectHints, SelectRequest, Series, SeriesData, SeriesSet,
+};
 use promql::symbols::{SymbolLabels, SymbolTable};
 use storeapi::dedup::Algorithm;
 use storeapi::proto::thanos as pb;
-use storeapi::{CoverageRecorder, PartialResponse, Proxy, SeriesRequest};
+use storeapi::{Coverage, CoverageRecorder, PartialResponse, Proxy, SeriesRequest};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +46,36 @@ pub(crate) struct Selection {
     pub(crate) options: SelectOptions,
     /// Ends the streams when the query is given up.
     pub(crate) cancel: CancellationToken,
-    /// Takes the record of each selector.
-    pub(crate) coverage: Arc<Mutex<Vec<Arc<CoverageRecorder>>>>,
+    /// Takes the record of each selection.
+    pub(crate) selected: Arc<Mutex<Vec<Selected>>>,
+}
+
+/// A selection under way.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    selector: Arc<str>,
+    range: TimeRange,
+    recorder: Arc<CoverageRecorder>,
+}
+
+/// Who took part in the answer to one selection.
+#[derive(Debug, Clone)]
+pub(crate) struct SelectorCoverage {
+    pub(crate) selector: Arc<str>,
+    /// The times that could matter, milliseconds.
+    pub(crate) range: TimeRange,
+    pub(crate) stores: Coverage,
+}
+
+impl Selected {
+    /// Returns what is known now.
+    pub(crate) fn coverage(&self) -> SelectorCoverage {
+        SelectorCoverage {
+            selector: Arc::clone(&self.selector),
+            range: self.range,
+            stores: self.recorder.snapshot(),
+        }
+    }
 }
 
 impl Queryable for Selection {
@@ -53,6 +84,20 @@ impl Queryable for Selection {
         request: &SelectRequest<'_>,
         cx: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, QueryableError> {
+        Ok(Box::new(self.open(request, cx)?))
+    }
+}
+
+impl Selection {
+    /// Starts the stream of a selection.
+    ///
+    /// # Errors
+    /// What is known to be wrong before the first series.
+    pub(crate) fn open(
+        &self,
+        request: &SelectRequest<'_>,
+        cx: &QueryContext,
+    ) -> Result<StoreSeriesSet, QueryableError> {
         let wanted = Wanted::of(request.hints.func.as_deref());
         let options = &self.options;
         // Here and not in the expression: `info()` selects series that no selector of it names.
@@ -77,28 +122,34 @@ impl Queryable for Selection {
             .proxy
             .select(&Arc::new(store_request))
             .map_err(|error| QueryableError::Storage(error.to_string()))?;
-        self.coverage
+        let selector: Arc<str> = selector_text(request.matchers).into();
+        self.selected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(selected.coverage);
+            .push(Selected {
+                selector: Arc::clone(&selector),
+                range: request.range,
+                recorder: selected.coverage,
+            });
         let batches = Batches::start(&self.runtime, selected.stream, self.cancel.clone());
         let reader = data::Reader {
             wanted,
             range: request.range,
             merge: data::Merge::new(options, request.hints.func.as_deref()),
             memory: Arc::clone(cx.memory()),
-            selector: selector_text(request.matchers).into(),
+            selector,
         };
-        Ok(Box::new(StoreSeriesSet {
+        Ok(StoreSeriesSet {
             batches,
             reader,
             cx: cx.clone(),
             warnings: Vec::new(),
-        }))
+        })
     }
 }
 
-struct StoreSeriesSet {
+/// The series of one selection.
+pub(crate) struct StoreSeriesSet {
     batches: Batches,
     reader: data::Reader,
     cx: QueryContext,
@@ -107,13 +158,28 @@ struct StoreSeriesSet {
 
 impl SeriesSet for StoreSeriesSet {
     fn next(&mut self, symbols: &mut SymbolTable) -> Result<Option<Series>, QueryableError> {
+        let Some(series) = self.next_encoded()? else {
+            return Ok(None);
+        };
+        let labels = SymbolLabels::intern(&series.labels, symbols);
+        let data = self.reader.read(series)?;
+        Ok(Some(Series { labels, data }))
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+}
+
+impl StoreSeriesSet {
+    /// Returns the next series with its chunks as they came, of all replicas.
+    ///
+    /// # Errors
+    /// A failure of the storage, or the end of the query's time.
+    pub(crate) fn next_encoded(&mut self) -> Result<Option<storeapi::Series>, QueryableError> {
         loop {
             match self.batches.next() {
-                Some(Ok(Item::Series(series))) => {
-                    let labels = SymbolLabels::intern(&series.labels, symbols);
-                    let data = self.reader.read(series)?;
-                    return Ok(Some(Series { labels, data }));
-                }
+                Some(Ok(Item::Series(series))) => return Ok(Some(series)),
                 Some(Ok(Item::Warning(text))) => self.warnings.push(text),
                 Some(Err(error)) => {
                     self.interrupted()?;
@@ -131,12 +197,17 @@ impl SeriesSet for StoreSeriesSet {
         }
     }
 
-    fn warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+    /// Returns the samples of a series that [`StoreSeriesSet::next_encoded`] returned.
+    ///
+    /// # Errors
+    /// The chunks would exceed the query's memory.
+    pub(crate) fn decode(
+        &self,
+        series: storeapi::Series,
+    ) -> Result<Box<dyn SeriesData>, QueryableError> {
+        self.reader.read(series)
     }
-}
 
-impl StoreSeriesSet {
     fn interrupted(&self) -> Result<(), QueryableError> {
         self.cx.check().map_err(|interrupt| match interrupt {
             Interrupt::Canceled => QueryableError::Canceled,

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use promql::context::{MemoryAccount, QueryContext};
 use promql::engine::{Engine, EngineError, EngineErrorKind};
+use promql::queryable::QueryableError;
 use promql::value::QueryResult;
 use promql::{Expr, ParseError, ParseOptions};
 use storeapi::proto::thanos as pb;
-use storeapi::{Coverage, CoverageRecorder, PartialResponse, Proxy};
+use storeapi::{PartialResponse, Proxy};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AnswersConfig, EngineConfig};
+use crate::gate::{Crowded, Gate, Turn};
 use crate::metrics::QueryMetrics;
-use crate::select::{SelectOptions, Selection};
+use crate::select::{SelectOptions, Selected, Selection, SelectorCoverage};
 use crate::tenant::Tenant;
 
 /// The steps a range query may have.
@@ -52,12 +53,59 @@ pub(crate) struct Query {
     pub(crate) timeout: Option<Duration>,
 }
 
+impl Query {
+    /// Returns a query without text for what is not PromQL: raw data, in the reach of `scope`.
+    pub(crate) fn over(reach: Reach, when: When) -> Self {
+        Self {
+            text: String::new(),
+            when,
+            dedup: reach.dedup,
+            replica_labels: reach.replica_labels,
+            max_resolution_ms: 0,
+            partial_response: reach.partial_response,
+            store_match: reach.store_match,
+            shard: None,
+            tenant: reach.tenant,
+            lookback_delta_ms: None,
+            timeout: None,
+        }
+    }
+}
+
+/// Whose data a request may reach, and how replicas count.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    /// Whether replicas become one series.
+    pub(crate) dedup: bool,
+    pub(crate) replica_labels: Vec<String>,
+    pub(crate) partial_response: bool,
+    pub(crate) store_match: Vec<Vec<model::Matcher>>,
+    pub(crate) tenant: Tenant,
+}
+
+/// What a job on a thread of its own works with.
+pub(crate) struct Work {
+    pub(crate) selection: Selection,
+    pub(crate) context: QueryContext,
+    /// How long it waited for its turn.
+    pub(crate) queued: Duration,
+    selected: Arc<Mutex<Vec<Selected>>>,
+}
+
+impl Work {
+    /// Returns who was asked so far, one entry a selection.
+    pub(crate) fn coverage(&self) -> Vec<SelectorCoverage> {
+        let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        selected.iter().map(Selected::coverage).collect()
+    }
+}
+
 /// A result with how it came about.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) result: QueryResult,
-    /// Who was asked, one entry a selector.
-    pub(crate) coverage: Vec<Coverage>,
+    /// Who was asked, one entry a selection.
+    pub(crate) coverage: Vec<SelectorCoverage>,
     pub(crate) queued: Duration,
     pub(crate) evaluated: Duration,
 }
@@ -65,7 +113,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Returns whether the data of a store is missing.
     pub(crate) fn is_partial(&self) -> bool {
-        let failed = |coverage: &Coverage| coverage.stores.iter().any(|s| s.error.is_some());
+        let failed = |of: &SelectorCoverage| of.stores.stores.iter().any(|s| s.error.is_some());
         self.coverage.iter().any(failed) || has_storage_warning(&self.result.warnings)
     }
 }
@@ -86,8 +134,10 @@ pub(crate) enum QueryError {
     Engine(#[from] EngineError),
     #[error("query timed out in query queue")]
     QueueTimeout,
-    #[error("the querier is shutting down")]
-    ShuttingDown,
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
+    Storage(#[from] QueryableError),
     #[error("evaluation ended abnormally: {0}")]
     Aborted(String),
 }
@@ -98,7 +148,10 @@ impl QueryError {
             Self::Parse(_) => EngineErrorKind::BadData,
             Self::Engine(error) => error.kind(),
             Self::QueueTimeout => EngineErrorKind::Timeout,
-            Self::ShuttingDown => EngineErrorKind::Canceled,
+            Self::Crowded(_) => EngineErrorKind::Timeout,
+            Self::Storage(QueryableError::Canceled) => EngineErrorKind::Canceled,
+            Self::Storage(QueryableError::Timeout) => EngineErrorKind::Timeout,
+            Self::Storage(_) => EngineErrorKind::Execution,
             Self::Aborted(_) => EngineErrorKind::Internal,
         }
     }
@@ -112,7 +165,9 @@ pub(crate) struct Service {
     pub(crate) answers: AnswersConfig,
     pub(crate) metrics: QueryMetrics,
     pub(crate) parse_options: ParseOptions,
-    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) gate: Gate,
+    /// What all queries together hold.
+    pub(crate) memory: Arc<MemoryAccount>,
     pub(crate) runtime: Handle,
 }
 
@@ -132,7 +187,7 @@ impl Drop for CancelOnDrop {
 /// Counts a query as long as its thread works, also when nobody waits for it any more.
 struct InFlight {
     metrics: QueryMetrics,
-    _turn: tokio::sync::OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Drop for InFlight {
@@ -163,18 +218,58 @@ impl Service {
         query: Query,
         finish: impl FnOnce(Outcome) -> T + Send + 'static,
     ) -> Result<T, QueryError> {
-        let began = Instant::now();
         let expr = self.parse(&query.text)?;
+        if let When::Range { start, end, .. } = query.when {
+            #[expect(clippy::cast_precision_loss, reason = "a histogram's observation")]
+            self.metrics
+                .range_timespan
+                .observe(end.saturating_sub(start) as f64 / 1000.0);
+        }
+        let engine = Arc::clone(&self.engine);
+        let metrics = self.metrics.clone();
+        let when = query.when;
+        self.perform(&query, move |work| {
+            let started = Instant::now();
+            let result = match when {
+                When::Instant { ts } => engine.instant(&work.selection, &expr, ts, &work.context),
+                When::Range { start, end, step } => {
+                    engine.range(&work.selection, &expr, start, end, step, &work.context)
+                }
+            }?;
+            let outcome = Outcome {
+                result,
+                coverage: work.coverage(),
+                queued: work.queued,
+                evaluated: started.elapsed(),
+            };
+            metrics.observe(&outcome);
+            Ok(finish(outcome))
+        })
+        .await
+    }
+
+    /// Gives `job` a thread of its own once it is its turn, with the storage that `query` describes.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the job up.
+    ///
+    /// # Errors
+    /// What `job` answers, or that its time or its turn did not come.
+    pub(crate) async fn perform<T: Send + 'static>(
+        &self,
+        query: &Query,
+        job: impl FnOnce(&Work) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let began = Instant::now();
         let timeout = query
             .timeout
             .map_or(self.config.timeout, |t| t.min(self.config.timeout));
         let deadline = began + timeout;
-        let turn = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.gate).acquire_owned());
-        let turn = match turn.await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_closed)) => return Err(QueryError::ShuttingDown),
-            Err(_elapsed) => return Err(QueryError::QueueTimeout),
+        let turn = tokio::time::timeout_at(deadline.into(), self.gate.turn(query.tenant.line()));
+        let Ok(turn) = turn.await else {
+            return Err(QueryError::QueueTimeout);
         };
+        let turn = turn?;
         let queued = began.elapsed();
         self.metrics.gate_wait.observe(queued.as_secs_f64());
         self.metrics.in_flight.inc();
@@ -182,57 +277,30 @@ impl Service {
             metrics: self.metrics.clone(),
             _turn: turn,
         };
-        if let When::Range { start, end, .. } = query.when {
-            #[expect(clippy::cast_precision_loss, reason = "a histogram's observation")]
-            self.metrics
-                .range_timespan
-                .observe(end.saturating_sub(start) as f64 / 1000.0);
-        }
-
         let cancel = CancelOnDrop {
             flag: Arc::new(AtomicBool::new(false)),
             token: CancellationToken::new(),
         };
-        let coverage = Arc::<Mutex<Vec<Arc<CoverageRecorder>>>>::default();
-        let selection = self.selection(&query, cancel.token.clone(), Arc::clone(&coverage));
+        let selected = Arc::<Mutex<Vec<Selected>>>::default();
+        let memory =
+            MemoryAccount::within(Arc::clone(&self.memory), self.config.memory_limit_bytes);
         let mut context = QueryContext::builder()
             .text(query.text.as_str())
             .deadline(deadline)
             .cancel_flag(Arc::clone(&cancel.flag))
-            .memory(Arc::new(MemoryAccount::with_limit(
-                self.config.memory_limit_bytes,
-            )));
-        if let Some(lookback) = self.lookback_delta_ms(&query) {
+            .memory(Arc::new(memory));
+        if let Some(lookback) = self.lookback_delta_ms(query) {
             context = context.lookback_delta_ms(lookback);
         }
-        let context = context.build();
-        let engine = Arc::clone(&self.engine);
-        let partial_answers = self.metrics.partial_answers.clone();
-        let when = query.when;
+        let work = Work {
+            selection: self.selection(query, cancel.token.clone(), Arc::clone(&selected)),
+            context: context.build(),
+            queued,
+            selected,
+        };
         let evaluation = tokio::task::spawn_blocking(move || {
             let _in_flight = in_flight;
-            let started = Instant::now();
-            let result = match when {
-                When::Instant { ts } => engine.instant(&selection, &expr, ts, &context),
-                When::Range { start, end, step } => {
-                    engine.range(&selection, &expr, start, end, step, &context)
-                }
-            }?;
-            let recorders = coverage.lock().unwrap_or_else(PoisonError::into_inner);
-            let outcome = Outcome {
-                result,
-                coverage: recorders
-                    .iter()
-                    .map(|recorder| recorder.snapshot())
-                    .collect(),
-                queued,
-                evaluated: started.elapsed(),
-            };
-            drop(recorders);
-            if outcome.is_partial() {
-                partial_answers.inc();
-            }
-            Ok::<T, EngineError>(finish(outcome))
+            job(&work)
         });
         // Streams that wait for a silent store are ended when the time is over.
         let evaluation = async {
@@ -257,7 +325,7 @@ impl Service {
         &self,
         query: &Query,
         cancel: CancellationToken,
-        coverage: Arc<Mutex<Vec<Arc<CoverageRecorder>>>>,
+        selected: Arc<Mutex<Vec<Selected>>>,
     ) -> Selection {
         Selection {
             proxy: Arc::clone(&self.proxy),
@@ -280,7 +348,7 @@ impl Service {
                 tenant: query.tenant.clone(),
             },
             cancel,
-            coverage,
+            selected,
         }
     }
 

@@ -30,6 +30,11 @@ impl Tenant {
         (!self.name.is_empty()).then(|| self.name.clone())
     }
 
+    /// Returns the name of the line in which the tenant's queries wait.
+    pub(crate) fn line(&self) -> &str {
+        &self.name
+    }
+
     /// Makes the matchers of one selector select the tenant's series only.
     pub(crate) fn restrict(&self, matchers: &mut Vec<Matcher>) {
         if let Some(own) = &self.enforced {

@@ -20,6 +20,8 @@ pub struct StoreCoverage {
     pub label_sets: Vec<Labels>,
     pub series: u64,
     pub chunks: u64,
+    /// Of the chunks, those without raw samples.
+    pub downsampled_chunks: u64,
     /// As the chunks' own headers count them.
     pub samples: u64,
     /// Of encoded chunks and labels.
@@ -78,6 +80,7 @@ pub struct StoreRecord {
     asked: Instant,
     series: AtomicU64,
     chunks: AtomicU64,
+    downsampled_chunks: AtomicU64,
     samples: AtomicU64,
     bytes: AtomicU64,
     end: Mutex<Option<(Duration, Option<String>)>>,
@@ -95,6 +98,7 @@ impl StoreRecord {
             asked: Instant::now(),
             series: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
+            downsampled_chunks: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             end: Mutex::new(None),
@@ -125,6 +129,9 @@ impl StoreRecord {
         self.series.fetch_add(1, Ordering::Relaxed);
         self.chunks
             .fetch_add(series.chunks.len() as u64, Ordering::Relaxed);
+        let downsampled = series.chunks.iter().filter(|c| c.raw.is_none()).count();
+        self.downsampled_chunks
+            .fetch_add(downsampled as u64, Ordering::Relaxed);
         self.samples.fetch_add(samples, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -152,6 +159,7 @@ impl StoreRecord {
             label_sets: self.label_sets.clone(),
             series: self.series.load(Ordering::Relaxed),
             chunks: self.chunks.load(Ordering::Relaxed),
+            downsampled_chunks: self.downsampled_chunks.load(Ordering::Relaxed),
             samples: self.samples.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             duration: end

@@ -2,18 +2,21 @@
 //!
 //! Reading order: [`lanes`] spreads a series' overlapping chunks over lanes without overlap;
 //! [`ChunkLane`] decodes a lane; [`Deduped`] folds lanes by [`Algorithm`]. Where there is only one
-//! lane its batches pass through as they were decoded.
+//! lane its batches pass through as they were decoded. [`MixedSamples`] does it where histograms are
+//! among the samples.
 //!
 //! It works on decoded columns, never on chunks, and knows no labels.
 
 mod chain;
 mod lane;
+mod mixed;
 mod penalty;
 
 use chunk::Columns;
 use model::TimeRange;
 
 pub use lane::{ChunkLane, lanes};
+pub use mixed::{Decode, Mixed, MixedSamples};
 
 /// Samples a batch of a merged stream: a few chunks' worth, small enough to stay in the cache.
 const BATCH_SAMPLES: usize = 512;

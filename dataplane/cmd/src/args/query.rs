@@ -184,6 +184,14 @@ pub struct QuerySettings {
         value_name = "BYTES"
     )]
     pub memory_limit: ByteSize,
+    /// Bytes that all queries together may hold; 0 is no limit.
+    #[arg(
+        id = "query.total-memory-limit",
+        long = "query.total-memory-limit",
+        default_value = "0B",
+        value_name = "BYTES"
+    )]
+    pub total_memory_limit: ByteSize,
     /// Threads that evaluate one query; 0 is one a core.
     #[arg(
         id = "query.threads",
@@ -375,6 +383,10 @@ impl QuerySettings {
                 auto_downsampling: self.auto_downsampling,
                 instant_max_resolution: self.instant_max_resolution.0,
                 memory_limit_bytes: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),
+                total_memory_limit_bytes: match self.total_memory_limit.0 {
+                    0 => usize::MAX,
+                    bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+                },
                 threads: self.threads,
                 experimental: self.experimental()?,
             },

@@ -7,6 +7,7 @@ use model::Labels;
 use promql::value::{QueryResult, SampleValue, SeriesResult, Value, VectorSample};
 use serde::Serialize;
 
+use super::coverage::Report;
 use super::gojson::{push_json, push_plain_json};
 use super::histogram::push_histogram;
 use super::number::{push_float, push_timestamp};
@@ -15,6 +16,13 @@ use super::number::{push_float, push_timestamp};
 const BYTES_PER_POINT: usize = 28;
 /// About what the labels of one series take.
 const BYTES_PER_SERIES: usize = 160;
+
+/// What a request may want beside the result.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) stats: Option<Stats>,
+    pub(super) coverage: Option<Report>,
+}
 
 /// What a query spent, as `data.stats`.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -45,7 +53,7 @@ pub(super) struct Samples {
 }
 
 /// Returns the body of a successful answer whose `data` is a query's result.
-pub(super) fn query_body(result: &QueryResult, stats: Option<&Stats>) -> Vec<u8> {
+pub(super) fn query_body(result: &QueryResult, extras: &Extras) -> Vec<u8> {
     let mut out = Vec::with_capacity(size_hint(&result.value) + 256);
     out.extend_from_slice(b"{\"status\":\"success\",\"data\":{\"resultType\":\"");
     out.extend_from_slice(match result.value {
@@ -65,9 +73,13 @@ pub(super) fn query_body(result: &QueryResult, stats: Option<&Stats>) -> Vec<u8>
         Value::Vector(samples) => push_list(&mut out, samples, push_sample),
         Value::Matrix(series) => push_list(&mut out, series, push_series),
     }
-    if let Some(stats) = stats {
+    if let Some(stats) = &extras.stats {
         out.extend_from_slice(b",\"stats\":");
         push_json(&mut out, stats);
+    }
+    if let Some(coverage) = &extras.coverage {
+        out.extend_from_slice(b",\"coverage\":");
+        push_json(&mut out, coverage);
     }
     out.push(b'}');
     finish(out, &result.warnings, &result.infos)
@@ -199,7 +211,7 @@ mod tests {
     }
 
     fn check(result: &QueryResult, expected: &str) {
-        let text = String::from_utf8(query_body(result, None)).expect("utf-8");
+        let text = String::from_utf8(query_body(result, &Extras::default())).expect("utf-8");
         assert_eq!(text, expected);
         serde_json::from_str::<serde_json::Value>(&text).expect("valid JSON");
     }

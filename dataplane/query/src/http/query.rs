@@ -9,9 +9,10 @@ use promql::value::Value;
 use serde::Deserialize;
 use storeapi::proto::thanos::ShardInfo;
 
+use super::coverage::{Report, Summary};
 use super::error::{ApiError, ErrorType};
 use super::form::Form;
-use super::json::{self, Samples, Stats, Timings};
+use super::json::{self, Extras, Samples, Stats, Timings};
 use super::{Api, Scope, State, answer};
 use crate::service::{MAX_STEPS, Outcome, Query, QueryError, When};
 
@@ -40,6 +41,7 @@ struct Request {
     query: Query,
     limit: usize,
     stats: bool,
+    coverage: bool,
     warnings: Vec<String>,
 }
 
@@ -123,21 +125,17 @@ fn request(
     }
     let query = Query {
         text: form.get("query").to_owned(),
-        when,
-        dedup: scope.dedup,
         max_resolution_ms: max_resolution_ms(api, form, auto_resolution_ms)?,
-        replica_labels: scope.replica_labels,
-        partial_response: scope.partial_response,
-        store_match: scope.store_match,
         shard: shard(form)?,
-        tenant: scope.tenant,
         lookback_delta_ms: lookback.map(|nanos| nanos / NANOS_PER_MS),
         timeout: timeout.map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))),
+        ..Query::over(scope, when)
     };
     Ok(Request {
         query,
         limit,
         stats: !stats.is_empty(),
+        coverage: form.switch("coverage", false)?,
         warnings,
     })
 }
@@ -194,6 +192,7 @@ async fn run(api: &Api, request: Request) -> Response {
         query,
         limit,
         stats,
+        coverage,
         warnings,
     } = request;
     let finish = move |mut outcome: Outcome| {
@@ -203,10 +202,19 @@ async fn run(api: &Api, request: Request) -> Response {
         }
         outcome.result.warnings.extend(warnings);
         let stats = stats.then(|| spent(&outcome));
-        (json::query_body(&outcome.result, stats.as_ref()), partial)
+        let extras = Extras {
+            stats,
+            coverage: coverage.then(|| Report::of(&outcome.coverage)),
+        };
+        let summary = Summary::of(outcome.coverage.iter().map(|of| &of.stores));
+        (json::query_body(&outcome.result, &extras), partial, summary)
     };
     match api.service.run(query, finish).await {
-        Ok((body, partial)) => answer(body, partial),
+        Ok((body, partial, summary)) => {
+            let mut response = answer(body, partial);
+            summary.write(response.headers_mut());
+            response
+        }
         Err(error) => ApiError::from(error).into_response(),
     }
 }

@@ -1,7 +1,6 @@
 //! What every call about series may choose, and on whose behalf it is made.
 
 use http::HeaderMap;
-use model::Matcher;
 
 use super::Api;
 use super::error::ApiError;
@@ -9,14 +8,7 @@ use super::form::Form;
 use crate::config::AnswersConfig;
 use crate::tenant::Tenant;
 
-/// The parameters that every call about series has in common.
-pub(super) struct Scope {
-    pub(super) dedup: bool,
-    pub(super) replica_labels: Vec<String>,
-    pub(super) partial_response: bool,
-    pub(super) store_match: Vec<Vec<Matcher>>,
-    pub(super) tenant: Tenant,
-}
+pub(super) use crate::service::Reach as Scope;
 
 impl Scope {
     pub(super) fn decode(api: &Api, form: &Form, headers: &HeaderMap) -> Result<Self, ApiError> {

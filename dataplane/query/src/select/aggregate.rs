@@ -1,7 +1,10 @@
 //! Which parts of downsampled chunks a function wants, and samples made of them.
 
-use chunk::{Columns, Encoding};
-use storeapi::dedup::SampleBatches;
+use std::sync::Arc;
+
+use chunk::{Columns, Encoding, HistogramColumns};
+use model::histogram::{CounterResetHint, FloatHistogram};
+use storeapi::dedup::{Mixed, SampleBatches};
 use storeapi::{Aggregate, Chunk, Payload, StoreError};
 
 /// What stands for a sample where a chunk is downsampled.
@@ -76,6 +79,94 @@ pub(super) fn decode_floats(payload: &Payload, out: &mut Columns) -> Result<(), 
         return Err(ReadError::Unsupported(payload.encoding));
     }
     Ok(chunk::decode_floats(payload.encoding, &payload.data, out)?)
+}
+
+/// Appends the histograms of a payload, stale markers included.
+pub(super) fn decode_histograms(
+    payload: &Payload,
+    out: &mut Vec<(i64, Arc<FloatHistogram>)>,
+) -> Result<(), ReadError> {
+    let mut columns = HistogramColumns::new();
+    chunk::decode_histograms(payload.encoding, &payload.data, &mut columns)?;
+    for i in 0..columns.len() {
+        if let (Some(ts), Some(histogram)) = (columns.timestamp(i), columns.float_histogram(i)) {
+            out.push((ts, Arc::new(histogram)));
+        }
+    }
+    Ok(())
+}
+
+/// Appends the samples of a chunk of which nobody knows the kind: what stands for them where it is
+/// downsampled.
+pub(super) fn decode_mixed(
+    wanted: Wanted,
+    chunk: &Chunk,
+    out: &mut Vec<(i64, Mixed)>,
+) -> Result<(), ReadError> {
+    if let Some(raw) = &chunk.raw {
+        return decode_payload(raw, out);
+    }
+    let payload = |aggregate| {
+        chunk
+            .payload(aggregate)
+            .ok_or(ReadError::Missing(aggregate))
+    };
+    let is_histogram = chunk
+        .payload(Aggregate::Sum)
+        .or_else(|| chunk.payload(Aggregate::Counter))
+        .is_some_and(|payload| payload.encoding.is_histogram());
+    match wanted {
+        // Least and greatest of histograms are not kept; their average is the nearest to it.
+        Wanted::Min | Wanted::Max if is_histogram => {}
+        Wanted::Average => {}
+        other => return decode_payload(payload(other.single())?, out),
+    }
+    let (first, mut counts) = (out.len(), Columns::new());
+    decode_payload(payload(Aggregate::Sum)?, out)?;
+    decode_floats(payload(Aggregate::Count)?, &mut counts)?;
+    let sums = out.get_mut(first..).unwrap_or_default();
+    if sums.len() != counts.len() {
+        return Err(ReadError::Uneven {
+            count: counts.len(),
+            sum: sums.len(),
+        });
+    }
+    for ((_, sample), count) in sums.iter_mut().zip(counts.values()) {
+        match sample {
+            Mixed::Float(sum) => *sum /= count,
+            Mixed::Histogram(sum) => divide(Arc::make_mut(sum), *count),
+        }
+    }
+    Ok(())
+}
+
+fn decode_payload(payload: &Payload, out: &mut Vec<(i64, Mixed)>) -> Result<(), ReadError> {
+    if payload.encoding.is_histogram() {
+        let mut histograms = Vec::new();
+        decode_histograms(payload, &mut histograms)?;
+        let samples = histograms.into_iter();
+        out.extend(samples.map(|(ts, histogram)| (ts, Mixed::Histogram(histogram))));
+        return Ok(());
+    }
+    let mut floats = Columns::new();
+    decode_floats(payload, &mut floats)?;
+    out.extend(floats.iter().map(|(ts, value)| (ts, Mixed::Float(value))));
+    Ok(())
+}
+
+fn divide(histogram: &mut FloatHistogram, by: f64) {
+    let numbers = [
+        &mut histogram.count,
+        &mut histogram.sum,
+        &mut histogram.zero_count,
+    ];
+    numbers
+        .into_iter()
+        .chain(&mut histogram.positive_buckets)
+        .chain(&mut histogram.negative_buckets)
+        .for_each(|number| *number /= by);
+    // An average is no counter.
+    histogram.counter_reset_hint = CounterResetHint::Gauge;
 }
 
 /// The samples of chunks that do not overlap and of which some are downsampled.

@@ -3,15 +3,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use chunk::{Columns, HistogramColumns};
+use chunk::Columns;
 use model::TimeRange;
 use promql::context::{MemoryAccount, Reservation};
 use promql::queryable::{self, QueryableError, SeriesData};
-use storeapi::dedup::{Algorithm, ChunkLane, Deduped, SampleBatches, ValueKind, lanes};
-use storeapi::{Aggregate, Chunk, Payload, Series};
+use storeapi::dedup::{
+    Algorithm, ChunkLane, Decode, Deduped, Mixed, MixedSamples, SampleBatches, ValueKind, lanes,
+};
+use storeapi::{Aggregate, Chunk, Payload, Series, StoreError};
 
 use super::SelectOptions;
-use super::aggregate::{AggregateLane, Wanted, decode_floats};
+use super::aggregate::{
+    AggregateLane, ReadError, Wanted, decode_floats, decode_histograms, decode_mixed,
+};
 
 thread_local! {
     /// Chunks are decoded here and copied into the engine's columns: one buffer a thread, whatever the
@@ -67,11 +71,8 @@ impl Reader {
         let mut chunks = series.chunks;
         chunks.retain(|c| self.range.overlaps(&TimeRange::new(c.min_time, c.max_time)));
         let is_raw = chunks.iter().all(|chunk| chunk.raw.is_some());
-        let is_histogram = |c: &Chunk| c.raw.as_ref().is_some_and(|p| p.encoding.is_histogram());
         let in_order = is_raw && chunks.is_sorted_by(|a, b| a.max_time < b.min_time);
-        // Replicas of native histograms are read one after the other where they overlap, each from
-        // where the one before it ended.
-        if in_order || chunks.iter().any(is_histogram) {
+        if in_order {
             return Ok(Box::new(InOrder {
                 chunks: chunks.into_iter(),
                 last: i64::MIN,
@@ -79,7 +80,21 @@ impl Reader {
             }));
         }
         let (range, Merge { algorithm, kind }) = (self.range, self.merge);
+        let has_histograms = chunks.iter().any(has_histograms);
         let lanes = lanes(chunks);
+        if has_histograms {
+            let wanted = self.wanted;
+            let decode = move |chunk: &Chunk, out: &mut Vec<(i64, Mixed)>| {
+                decode_mixed(wanted, chunk, out).map_err(|error| StoreError::Corrupt {
+                    what: error.to_string(),
+                    at: format!("chunk of {}..={}", chunk.min_time, chunk.max_time),
+                })
+            };
+            return Ok(Box::new(MixedData {
+                samples: MixedSamples::new(lanes, &decode, range, algorithm),
+                _held: held,
+            }));
+        }
         if is_raw {
             let lane = |chunks| ChunkLane::new(chunks, Aggregate::Raw, range);
             let samples = Deduped::new(
@@ -167,6 +182,46 @@ impl<S: SampleBatches<Error = storeapi::StoreError> + Send> SeriesData for Merge
     }
 }
 
+/// Samples a batch where some are histograms.
+const MIXED_BATCH: usize = 128;
+
+/// As [`Merged`], where some chunks hold histograms.
+struct MixedData<D> {
+    samples: MixedSamples<D>,
+    _held: Reservation,
+}
+
+impl<D: Decode + Send> SeriesData for MixedData<D> {
+    fn next_batch(&mut self, out: &mut queryable::Columns) -> Result<bool, QueryableError> {
+        let mut appended = false;
+        for _ in 0..MIXED_BATCH {
+            let next = self
+                .samples
+                .next_sample()
+                .map_err(|error| QueryableError::Storage(error.to_string()))?;
+            match next {
+                None => break,
+                Some((ts, Mixed::Float(value))) => {
+                    out.ts.push(ts);
+                    out.floats.push(value);
+                }
+                Some((ts, Mixed::Histogram(histogram))) => {
+                    out.histogram_ts.push(ts);
+                    out.histograms.push(histogram);
+                }
+            }
+            appended = true;
+        }
+        Ok(appended)
+    }
+}
+
+fn has_histograms(chunk: &Chunk) -> bool {
+    let payloads = [Aggregate::Raw, Aggregate::Sum, Aggregate::Counter];
+    let mut payloads = payloads.iter().filter_map(|of| chunk.payload(*of));
+    payloads.any(|payload| payload.encoding.is_histogram())
+}
+
 fn append(columns: &Columns, from: usize, out: &mut queryable::Columns) {
     out.ts
         .extend_from_slice(columns.timestamps().get(from..).unwrap_or_default());
@@ -179,17 +234,15 @@ fn append_histograms(
     payload: &Payload,
     last: &mut i64,
     out: &mut queryable::Columns,
-) -> Result<bool, chunk::Corrupt> {
-    let mut columns = HistogramColumns::new();
-    chunk::decode_histograms(payload.encoding, &payload.data, &mut columns)?;
+) -> Result<bool, ReadError> {
+    let mut decoded = Vec::new();
+    decode_histograms(payload, &mut decoded)?;
     let before = out.histogram_ts.len();
-    for i in 0..columns.len() {
-        if let (Some(ts), Some(histogram)) = (columns.timestamp(i), columns.float_histogram(i))
-            && ts > *last
-        {
+    for (ts, histogram) in decoded {
+        if ts > *last {
             *last = ts;
             out.histogram_ts.push(ts);
-            out.histograms.push(Arc::new(histogram));
+            out.histograms.push(histogram);
         }
     }
     Ok(out.histogram_ts.len() > before)

@@ -124,6 +124,7 @@ pub(crate) fn config() -> Config {
             auto_downsampling: false,
             instant_max_resolution: Duration::ZERO,
             memory_limit_bytes: 1 << 30,
+            total_memory_limit_bytes: usize::MAX,
             threads: 1,
             experimental: false,
         },

@@ -12,6 +12,7 @@ mod partial;
 mod peers;
 mod prometheus;
 mod queries;
+mod raw;
 mod stacked;
 mod status;
 mod tenants;
