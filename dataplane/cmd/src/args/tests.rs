@@ -105,7 +105,10 @@ fn what_is_not_understood_is_refused_by_name() {
         ),
         ("query --log.level=loud", "--log.level"),
         ("query --deduplication.func=best", "--deduplication.func"),
-        ("query --query.enforce-tenancy", "--query.enforce-tenancy"),
+        (
+            "query --query.tenant-certificate-field=organization",
+            "--query.tenant-certificate-field",
+        ),
         ("store --index-cache-size=much", "--index-cache-size"),
         (
             "sidecar --reloader.watch-interval=x",
