@@ -22,14 +22,18 @@ command -v cargo >/dev/null || missing cargo "install Rust with rustup; rust-too
 command -v go >/dev/null || missing go "install Go 1.26 or later; real servers are built from Go modules"
 if [ "$part" = all ]; then e2e/prepare.sh; fi
 
-say "Go parts (cached in $HINDSIGHT_CACHE/bin)"
-parts="prometheus versitygw gopeer kubernetes"
+say "foreign parts (cached in $HINDSIGHT_CACHE/bin)"
+parts="prometheus versitygw fake-gcs-server gopeer kubernetes"
+if command -v npm >/dev/null; then parts="$parts azurite"; fi
 if [ "$part" = all ]; then parts="$parts coredns local-path-provisioner pause"; fi
 # shellcheck disable=SC2086 # a list of words
 folders=$(e2e/modules/build.sh $parts)
 folder() { grep -m1 "/$1-[0-9a-f]*$" <<<"$folders"; }
 export HINDSIGHT_PROMETHEUS=$(folder prometheus)
 export HINDSIGHT_VERSITYGW=$(folder versitygw)/versitygw
+export HINDSIGHT_FAKE_GCS_SERVER=$(folder fake-gcs-server)/fake-gcs-server
+# Without npm the Azure test prints a skip, and fails where CI=true.
+if azurite=$(folder azurite); then export HINDSIGHT_AZURITE=$azurite/node_modules/.bin/azurite-blob; fi
 export HINDSIGHT_GOPEER=$(folder gopeer)/gopeer
 export HINDSIGHT_KUBERNETES=$(folder kubernetes)
 

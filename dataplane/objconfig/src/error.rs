@@ -10,10 +10,18 @@ pub enum ConfigError {
     #[error("object store configuration: {0}")]
     Yaml(String),
     /// The `type` is one of Thanos' that is not built in.
-    #[error("object store type {0} is not supported yet; supported are S3 and FILESYSTEM")]
-    Unsupported(String),
+    #[error("object store type {kind} is not supported; {way_out}")]
+    Unsupported {
+        /// The type.
+        kind: &'static str,
+        /// What to write instead.
+        way_out: &'static str,
+    },
     /// The `type` is nobody's.
-    #[error("object store type {0:?} is not known; supported are S3 and FILESYSTEM")]
+    #[error(
+        "object store type {0:?} is not known; supported are S3, GCS, AZURE, COS, ALIYUNOSS, OBS and \
+         FILESYSTEM"
+    )]
     UnknownType(String),
     /// A key is missing or its value cannot work.
     #[error("object store configuration: {key}: {reason}")]

@@ -12,6 +12,9 @@ use crate::secret::Secret;
 /// The smallest part S3 takes in a multipart upload, other than the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
 
+/// Parts of a multipart upload where nothing else is said.
+const DEFAULT_PART_BYTES: u64 = 64 << 20;
+
 /// A valid configuration of an S3 bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Config {
@@ -46,6 +49,29 @@ pub struct S3Config {
     pub sts_endpoint: String,
     /// How often a failed request is tried again; 0 for the default.
     pub max_retries: u32,
+}
+
+impl S3Config {
+    /// Returns the defaults for a bucket at `endpoint`.
+    pub(crate) fn new(bucket: String, endpoint: String) -> Self {
+        Self {
+            bucket,
+            endpoint,
+            region: String::new(),
+            keys: None,
+            session_token: Secret::default(),
+            insecure: false,
+            bucket_lookup: BucketLookup::Auto,
+            put_user_metadata: BTreeMap::new(),
+            http_config: HttpConfig::default(),
+            trace: false,
+            part_size: DEFAULT_PART_BYTES,
+            disable_multipart: false,
+            sse: None,
+            sts_endpoint: String::new(),
+            max_retries: 0,
+        }
+    }
 }
 
 /// How the bucket's name travels.
@@ -145,7 +171,7 @@ impl Default for RawS3 {
             bucket_lookup_type: BucketLookup::Auto,
             send_content_md5: true,
             disable_multipart: false,
-            part_size: 64 << 20,
+            part_size: DEFAULT_PART_BYTES,
             sse_config: RawSse::default(),
             sts_endpoint: String::new(),
             max_retries: 0,

@@ -15,12 +15,14 @@ use object_store::{
     Attributes as StoreAttributes, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, UpdateVersion,
 };
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 
+use crate::azure::Container;
 use crate::bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
 use crate::conditional::{Condition, Version};
 use crate::error::{BucketError, ErrorKind, Operation};
 use crate::folder::{self, PutIfError};
+use crate::parts;
 
 /// How objects are written.
 #[derive(Debug, Clone)]
@@ -33,9 +35,6 @@ pub(crate) struct WriteOptions {
     pub(crate) attributes: StoreAttributes,
 }
 
-/// Parts that S3 allows in one upload.
-const MAX_PARTS: u64 = 10_000;
-
 /// The piece in which a local folder is written.
 const FOLDER_PART_BYTES: u64 = 1 << 20;
 
@@ -46,6 +45,7 @@ pub struct ObjectStoreBucket {
     name: Arc<str>,
     write: WriteOptions,
     conditional: Conditional,
+    container: Option<Arc<Container>>,
 }
 
 /// How conditions of writes are kept.
@@ -64,7 +64,28 @@ impl ObjectStoreBucket {
             name: name.into(),
             write,
             conditional: Conditional::Native,
+            container: None,
         }
+    }
+
+    /// Makes `container` before the first use.
+    pub(crate) fn in_container(self, container: Container) -> Self {
+        let container = Some(Arc::new(container));
+        Self { container, ..self }
+    }
+
+    /// Waits until the store is made ready for its first use.
+    async fn ready(&self, operation: Operation, name: &str) -> Result<(), BucketError> {
+        let Some(container) = &self.container else {
+            return Ok(());
+        };
+        container.ensure().await.map_err(|error| {
+            let kind = match error.is_retryable() {
+                true => ErrorKind::Unavailable,
+                false => ErrorKind::Internal,
+            };
+            BucketError::new(operation, &self.name, name, kind, error)
+        })
     }
 
     /// Creates an empty bucket in memory.
@@ -105,7 +126,8 @@ impl ObjectStoreBucket {
         BucketError::of_store(operation, &self.name, name, error)
     }
 
-    fn path(&self, operation: Operation, name: &str) -> Result<Path, BucketError> {
+    /// Returns the store's name for an object, once the store is ready.
+    async fn path(&self, operation: Operation, name: &str) -> Result<Path, BucketError> {
         if name.is_empty() {
             let kind = ErrorKind::Invalid;
             return Err(BucketError::new(
@@ -116,7 +138,9 @@ impl ObjectStoreBucket {
                 "the name is empty",
             ));
         }
-        Path::parse(name).map_err(|error| self.error(operation, name, error.into()))
+        let path = Path::parse(name).map_err(|error| self.error(operation, name, error.into()))?;
+        self.ready(operation, name).await?;
+        Ok(path)
     }
 
     async fn put(&self, path: &Path, payload: PutPayload) -> object_store::Result<()> {
@@ -171,9 +195,9 @@ impl ObjectStoreBucket {
         source: &mut (dyn AsyncRead + Send + Unpin),
         size: Option<u64>,
     ) -> Result<(), object_store::Error> {
-        let smallest = size.map_or(0, |size| size.div_ceil(MAX_PARTS));
+        let smallest = size.map_or(0, |size| size.div_ceil(parts::MAX_PARTS));
         let part_bytes = self.write.part_bytes.max(smallest);
-        let first = read_part(
+        let first = parts::read_part(
             source,
             if self.write.multipart {
                 part_bytes
@@ -182,7 +206,7 @@ impl ObjectStoreBucket {
             },
         )
         .await?;
-        let first_len = payload_len(&first);
+        let first_len = parts::payload_len(&first);
         if !self.write.multipart || first_len < part_bytes {
             return self.put(path, first).await;
         }
@@ -192,7 +216,7 @@ impl ObjectStoreBucket {
             ..PutMultipartOptions::default()
         };
         let mut upload = self.store.put_multipart_opts(path, options).await?;
-        let sent = send_parts(&mut *upload, first, source, part_bytes).await;
+        let sent = parts::send_parts(&mut *upload, first, source, part_bytes).await;
         match sent {
             Ok(()) => upload.complete().await.map(drop),
             Err(error) => {
@@ -202,60 +226,6 @@ impl ObjectStoreBucket {
             }
         }
     }
-}
-
-async fn send_parts(
-    upload: &mut dyn MultipartUpload,
-    first: PutPayload,
-    source: &mut (dyn AsyncRead + Send + Unpin),
-    part_bytes: u64,
-) -> Result<(), object_store::Error> {
-    let mut part = first;
-    loop {
-        let len = payload_len(&part);
-        if len == 0 {
-            return Ok(());
-        }
-        upload.put_part(part).await?;
-        if len < part_bytes {
-            return Ok(());
-        }
-        part = read_part(source, part_bytes).await?;
-    }
-}
-
-fn payload_len(payload: &PutPayload) -> u64 {
-    payload.content_length() as u64
-}
-
-/// Reads up to `limit` bytes in pieces, so that a part is never copied to grow.
-async fn read_part(
-    source: &mut (dyn AsyncRead + Send + Unpin),
-    limit: u64,
-) -> Result<PutPayload, object_store::Error> {
-    const PIECE_BYTES: u64 = 1 << 20;
-    let mut pieces: Vec<Bytes> = Vec::new();
-    let mut left = limit;
-    while left > 0 {
-        let want = left.min(PIECE_BYTES);
-        let mut piece = Vec::new();
-        let read = (&mut *source)
-            .take(want)
-            .read_to_end(&mut piece)
-            .await
-            .map_err(|error| object_store::Error::Generic {
-                store: "local file",
-                source: Box::new(error),
-            })?;
-        left -= read as u64;
-        if read > 0 {
-            pieces.push(piece.into());
-        }
-        if (read as u64) < want {
-            break;
-        }
-    }
-    Ok(pieces.into_iter().collect())
 }
 
 fn attributes(meta: ObjectMeta) -> Attributes {
@@ -287,16 +257,19 @@ impl Bucket for ObjectStoreBucket {
             attributes: Some(attributes(meta)),
         };
         match listing {
-            Listing::Recursive => this
-                .store
-                .list(prefix.as_ref())
-                .map(move |listed| {
+            Listing::Recursive => stream::once(async move {
+                this.ready(Operation::Iter, &folder).await?;
+                let listed = this.store.list(prefix.as_ref());
+                Ok(listed.map(move |listed| {
                     listed
                         .map(object)
                         .map_err(|error| this.error(Operation::Iter, &folder, error))
-                })
-                .boxed(),
+                }))
+            })
+            .try_flatten()
+            .boxed(),
             Listing::Folder => stream::once(async move {
+                this.ready(Operation::Iter, &folder).await?;
                 let listed = this.store.list_with_delimiter(prefix.as_ref()).await;
                 let listed = listed.map_err(|error| this.error(Operation::Iter, &folder, error))?;
                 let folders = listed.common_prefixes.into_iter().map(|path| Entry {
@@ -314,14 +287,14 @@ impl Bucket for ObjectStoreBucket {
     }
 
     async fn get(&self, name: &str) -> Result<Bytes, BucketError> {
-        let path = self.path(Operation::Get, name)?;
+        let path = self.path(Operation::Get, name).await?;
         let read = async { self.store.get(&path).await?.bytes().await };
         read.await
             .map_err(|error| self.error(Operation::Get, name, error))
     }
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        let path = self.path(Operation::GetRange, name)?;
+        let path = self.path(Operation::GetRange, name).await?;
         if range.start >= range.end {
             return Ok(Bytes::new());
         }
@@ -353,7 +326,7 @@ impl Bucket for ObjectStoreBucket {
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {
-        let path = self.path(Operation::Exists, name)?;
+        let path = self.path(Operation::Exists, name).await?;
         match self.store.head(&path).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
@@ -362,7 +335,7 @@ impl Bucket for ObjectStoreBucket {
     }
 
     async fn attributes(&self, name: &str) -> Result<Attributes, BucketError> {
-        let path = self.path(Operation::Attributes, name)?;
+        let path = self.path(Operation::Attributes, name).await?;
         let meta = self.store.head(&path).await;
         meta.map(attributes)
             .map_err(|error| self.error(Operation::Attributes, name, error))
@@ -370,7 +343,7 @@ impl Bucket for ObjectStoreBucket {
 
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
         let operation = Operation::Upload;
-        let path = self.path(operation, name)?;
+        let path = self.path(operation, name).await?;
         let local = |error: io::Error| {
             let kind = match error.kind() {
                 io::ErrorKind::NotFound => ErrorKind::Invalid,
@@ -395,10 +368,7 @@ impl Bucket for ObjectStoreBucket {
                 self.put_reader(&path, &mut file, Some(size)).await
             }
             Content::Stream(stream) => {
-                let mut reader = StreamReader {
-                    stream,
-                    piece: Bytes::new(),
-                };
+                let mut reader = parts::StreamReader::new(stream);
                 self.put_reader(&path, &mut reader, None).await
             }
         };
@@ -406,7 +376,7 @@ impl Bucket for ObjectStoreBucket {
     }
 
     async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
-        let path = self.path(Operation::Get, name)?;
+        let path = self.path(Operation::Get, name).await?;
         let read = async {
             let got = self.store.get(&path).await?;
             let (etag, generation) = (got.meta.e_tag.clone(), got.meta.version.clone());
@@ -431,7 +401,7 @@ impl Bucket for ObjectStoreBucket {
         condition: Condition,
     ) -> Result<Version, BucketError> {
         let operation = Operation::Upload;
-        let path = self.path(operation, name)?;
+        let path = self.path(operation, name).await?;
         if let Conditional::Folder(store, root) = &self.conditional {
             let file = store.path_to_filesystem(&path);
             let file = file.map_err(|error| self.error(operation, name, error))?;
@@ -455,33 +425,8 @@ impl Bucket for ObjectStoreBucket {
     }
 
     async fn delete(&self, name: &str) -> Result<(), BucketError> {
-        let path = self.path(Operation::Delete, name)?;
+        let path = self.path(Operation::Delete, name).await?;
         let deleted = self.store.delete(&path).await;
         deleted.map_err(|error| self.error(Operation::Delete, name, error))
-    }
-}
-
-/// Reads a stream of pieces as one.
-struct StreamReader {
-    stream: stream::BoxStream<'static, io::Result<Bytes>>,
-    piece: Bytes,
-}
-
-impl AsyncRead for StreamReader {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        use std::task::{Poll, ready};
-        while self.piece.is_empty() {
-            match ready!(self.stream.poll_next_unpin(context)) {
-                None => return Poll::Ready(Ok(())),
-                Some(piece) => self.piece = piece?,
-            }
-        }
-        let len = self.piece.len().min(buffer.remaining());
-        buffer.put_slice(&self.piece.split_to(len));
-        Poll::Ready(Ok(()))
     }
 }

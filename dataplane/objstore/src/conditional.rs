@@ -1,7 +1,7 @@
 //! Writing only where nobody else has written meanwhile.
 
 /// Which writing of an object was read. Opaque: it fits only the bucket it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Version {
     /// What S3 and Azure compare.
     pub(crate) etag: Option<String>,
@@ -10,7 +10,7 @@ pub struct Version {
 }
 
 /// What must be so for [`Bucket::put_if`](crate::Bucket::put_if) to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Condition {
     /// There is no such object.
     Absent,

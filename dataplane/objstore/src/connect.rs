@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::metered::Metered;
 use crate::prefix::Prefixed;
 use crate::retry::{RetryPolicy, Retrying};
-use crate::s3;
+use crate::{azure, gcs, s3};
 
 /// Why a bucket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ pub enum ConnectError {
     /// A valid setting that is not built in.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// A setting that cannot be used.
+    #[error("{0}")]
+    Unusable(&'static str),
 }
 
 impl ConnectError {
@@ -64,6 +67,8 @@ pub fn connect(config: &BucketConfig, metrics: &Metrics) -> Result<Arc<dyn Bucke
             }
             s3::bucket(s3)?
         }
+        Provider::Gcs(gcs) => gcs::bucket(gcs)?,
+        Provider::Azure(azure) => azure::bucket(azure)?,
         Provider::Filesystem(filesystem) => ObjectStoreBucket::folder(&filesystem.directory)
             .map_err(|source| {
                 let path = filesystem.directory.clone();

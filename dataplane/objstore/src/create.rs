@@ -7,6 +7,8 @@ use objconfig::{BucketConfig, Provider, S3Config};
 use object_store::path::Path;
 use object_store::signer::Signer;
 
+use crate::azure::Container;
+use crate::client::client;
 use crate::connect::ConnectError;
 use crate::s3;
 
@@ -25,6 +27,9 @@ pub enum CreateError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// Nobody answers for who we are.
+    #[error("getting credentials for the object store")]
+    Credentials(#[source] Box<object_store::Error>),
     /// The store did not answer.
     #[error("the object store does not answer")]
     Unavailable(#[source] reqwest::Error),
@@ -49,7 +54,30 @@ pub enum CreateError {
 impl CreateError {
     /// Returns whether another try may succeed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NotNow { .. })
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::NotNow { .. } | Self::Credentials(_)
+        )
+    }
+
+    /// The address may hold a signature, which must not reach a log.
+    pub(crate) fn unavailable(error: reqwest::Error) -> Self {
+        Self::Unavailable(error.without_url())
+    }
+
+    /// Returns the answer where it is one of success.
+    pub(crate) async fn check(response: reqwest::Response) -> Result<reqwest::Response, Self> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let mut reason = response.text().await.map_err(Self::unavailable)?;
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        let busy = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(match busy {
+            true => Self::NotNow { status, reason },
+            false => Self::Refused { status, reason },
+        })
     }
 }
 
@@ -60,6 +88,12 @@ impl CreateError {
 pub async fn create(config: &BucketConfig) -> Result<(), CreateError> {
     match &config.provider {
         Provider::S3(s3) => create_s3(s3).await,
+        Provider::Azure(azure) => Container::new(azure)?.create().await,
+        // A bucket belongs to a project, of which the configuration knows nothing.
+        Provider::Gcs(_) => Err(ConnectError::Unusable(
+            "a GCS bucket is not made here; use `gcloud storage buckets create gs://<bucket>`",
+        )
+        .into()),
         Provider::Filesystem(filesystem) => {
             let path = filesystem.directory.clone();
             std::fs::create_dir_all(&path)
@@ -74,7 +108,7 @@ async fn create_s3(config: &S3Config) -> Result<(), CreateError> {
         .signed_url(Method::PUT, &Path::default(), SIGNATURE_LIFETIME)
         .await
         .map_err(ConnectError::client)?;
-    let client = s3::client(&config.http_config).map_err(ConnectError::Client)?;
+    let client = client(&config.http_config).map_err(ConnectError::Client)?;
     let mut request = client.put(url);
     let region = s3::region(config);
     if region != DEFAULT_REGION {
@@ -83,25 +117,13 @@ async fn create_s3(config: &S3Config) -> Result<(), CreateError> {
              <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
         ));
     }
-    // The address holds the signature, which must not reach a log.
-    let unavailable = |error: reqwest::Error| CreateError::Unavailable(error.without_url());
-    let response = request.send().await.map_err(unavailable)?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
+    let response = request.send().await.map_err(CreateError::unavailable)?;
+    match CreateError::check(response).await {
+        Err(CreateError::Refused { reason, .. }) if reason.contains("BucketAlreadyOwnedByYou") => {
+            Ok(())
+        }
+        done => done.map(drop),
     }
-    let mut reason = response.text().await.map_err(unavailable)?;
-    if reason.contains("BucketAlreadyOwnedByYou") {
-        return Ok(());
-    }
-    reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-    Err(
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            CreateError::NotNow { status, reason }
-        } else {
-            CreateError::Refused { status, reason }
-        },
-    )
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(crate) fn put_if(
     };
     let holds = match condition {
         Condition::Absent => current.is_none(),
-        Condition::Unchanged(wanted) => current.as_ref() == Some(wanted),
+        Condition::Unchanged(wanted) => current.is_some_and(|current| current.etag == wanted.etag),
     };
     if !holds {
         return Err(PutIfError::Conflict);

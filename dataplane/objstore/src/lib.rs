@@ -4,8 +4,8 @@
 //! - [`bucket`]: the trait [`Bucket`] and what every implementation promises;
 //! - [`conditional`]: versions and conditions of writes that must not undo another's;
 //! - [`error`]: what goes wrong, by kind;
-//! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`] turns Thanos'
-//!   settings into a client;
+//! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`], `gcs` and `azure`
+//!   turn Thanos' settings into clients, over the HTTP client of `client`;
 //! - [`prefix`], [`retry`], [`metered`], [`fault`]: buckets around a bucket;
 //! - [`connect()`]: from configuration to a bucket ready for use; [`create()`] makes it first;
 //! - [`testsuite`]: what any bucket must pass.
@@ -15,15 +15,19 @@
 //!
 //! It deliberately knows nothing of what the objects hold.
 
+mod azure;
 pub mod backend;
 pub mod bucket;
+mod client;
 pub mod conditional;
 mod connect;
 mod create;
 pub mod error;
 pub mod fault;
 mod folder;
+mod gcs;
 pub mod metered;
+mod parts;
 pub mod prefix;
 pub mod retry;
 pub mod s3;

@@ -2,29 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use objconfig::{BucketLookup, HttpConfig, S3Config, Sse};
+use objconfig::{BucketLookup, S3Config, Sse};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector};
-use object_store::{
-    Attribute, AttributeValue, Attributes, BackoffConfig, ClientOptions, RetryConfig,
-};
-use runtime::tls::{ClientTls, ClientTlsConfig, TlsVersion};
+use object_store::{Attribute, AttributeValue, Attributes, ClientOptions, ObjectStore};
 
 use crate::backend::{ObjectStoreBucket, WriteOptions};
+use crate::client::{Connector, limited, retries};
 use crate::connect::ConnectError;
-
-/// Tries of one request within the client, where the configuration names none.
-const DEFAULT_RETRIES: u32 = 3;
-
-/// How long the client goes on trying one request; credentials must stay valid for as long.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Suffixes of services that are known to take the bucket's name in the host.
 const VIRTUAL_HOSTED: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".aliyuncs.com"];
@@ -34,7 +21,7 @@ const VIRTUAL_HOSTED: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".aliy
 /// # Errors
 /// When a file named by the configuration cannot be used.
 pub(crate) fn bucket(config: &S3Config) -> Result<ObjectStoreBucket, ConnectError> {
-    let store = store(config)?;
+    let store: Arc<dyn ObjectStore> = Arc::new(store(config)?);
     let attributes: Attributes = config
         .put_user_metadata
         .iter()
@@ -50,11 +37,8 @@ pub(crate) fn bucket(config: &S3Config) -> Result<ObjectStoreBucket, ConnectErro
         multipart: !config.disable_multipart,
         attributes,
     };
-    Ok(ObjectStoreBucket::new(
-        Arc::new(store),
-        &config.bucket,
-        write,
-    ))
+    let store = limited(store, &config.http_config);
+    Ok(ObjectStoreBucket::new(store, &config.bucket, write))
 }
 
 /// Creates the client of an S3 service.
@@ -79,16 +63,9 @@ pub(crate) fn store(config: &S3Config) -> Result<AmazonS3, ConnectError> {
         .with_virtual_hosted_style_request(address.virtual_hosted)
         .with_allow_http(config.insecure)
         .with_client_options(ClientOptions::new().with_allow_http(config.insecure))
-        .with_http_connector(Connector(config.http_config.clone()))
+        .with_http_connector(Connector::new("S3", &config.http_config).traced(config.trace))
         .with_disable_tagging(true)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: match config.max_retries {
-                0 => DEFAULT_RETRIES,
-                retries => retries,
-            } as usize,
-            retry_timeout: RETRY_TIMEOUT,
-        });
+        .with_retry(retries(config.max_retries));
     if !config.sts_endpoint.is_empty() {
         let key: AmazonS3ConfigKey = "aws_endpoint_url_sts"
             .parse()
@@ -255,54 +232,6 @@ fn profile_keys(text: &str, profile: &str) -> Option<ProfileKeys> {
     })
 }
 
-/// Makes the HTTP client: our own TLS, whose provider and roots are known, instead of the library's.
-#[derive(Debug)]
-struct Connector(HttpConfig);
-
-impl HttpConnector for Connector {
-    fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = client(&self.0).map_err(|source| object_store::Error::Generic {
-            store: "S3",
-            source,
-        })?;
-        Ok(HttpClient::new(client))
-    }
-}
-
-/// Creates an HTTP client with the configured TLS and timeouts.
-///
-/// # Errors
-/// When a file named by the configuration cannot be used.
-pub(crate) fn client(
-    http: &HttpConfig,
-) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
-    let tls = ClientTls::load(tls_config(http), &["http/1.1"])?;
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured((*tls.config()).clone())
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT + http.tls_handshake_timeout)
-        .read_timeout(http.response_header_timeout)
-        .pool_idle_timeout(http.idle_conn_timeout)
-        .pool_max_idle_per_host(http.max_idle_conns_per_host.min(http.max_idle_conns.max(1)))
-        // A redirect would leave the host that the configuration names.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    Ok(client)
-}
-
-fn tls_config(http: &HttpConfig) -> ClientTlsConfig {
-    let tls = &http.tls_config;
-    let given = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
-    ClientTlsConfig {
-        ca_file: given(&tls.ca_file),
-        cert_file: given(&tls.cert_file),
-        key_file: given(&tls.key_file),
-        server_name: None,
-        insecure_skip_verify: http.insecure_skip_verify || tls.insecure_skip_verify,
-        min_version: TlsVersion::V12,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use objconfig::Provider;
@@ -313,7 +242,7 @@ mod tests {
         let yaml = format!("type: S3\nconfig: {{{config}}}");
         match objconfig::parse(&yaml, &|_| None).expect(config).provider {
             Provider::S3(s3) => Address::of(&s3),
-            Provider::Filesystem(_) => panic!("not S3"),
+            other => panic!("{other:?} is not S3"),
         }
     }
 

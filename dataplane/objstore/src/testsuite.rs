@@ -264,28 +264,33 @@ async fn conditional_writes_do_not_undo_others(bucket: &dyn Bucket) {
     );
     let (found, version) = bucket.get_versioned(name).await.expect("reads");
     assert_eq!(found, "first");
-    assert_eq!(
-        Condition::Unchanged(version),
-        first,
-        "written and read differ"
-    );
-    let second = Condition::Unchanged(put("second", &first).await.expect("written"));
-    let refused = put("third", &first).await;
+    // The version read serves as well as the one written.
+    let read = Condition::Unchanged(version);
+    let second = put("second", &read).await.expect("written");
+    let second = Condition::Unchanged(second);
+    let third = put("third", &second).await.expect("written");
+    let third = Condition::Unchanged(third);
+    let refused = put("fourth", &read).await;
     assert!(
         refused.as_ref().is_err_and(|error| error.is_conflict()),
         "{refused:?}"
     );
-    assert_eq!(bucket.get(name).await.expect("reads"), "second");
+    let refused = put("fourth", &first).await;
+    assert!(
+        refused.as_ref().is_err_and(|error| error.is_conflict()),
+        "{refused:?}"
+    );
+    assert_eq!(bucket.get(name).await.expect("reads"), "third");
     // A writer without conditions is noticed as well.
     self::put(bucket, name, b"foreign".to_vec()).await;
-    let refused = put("third", &second).await;
+    let refused = put("fourth", &third).await;
     assert!(
         refused.as_ref().is_err_and(|error| error.is_conflict()),
         "{refused:?}"
     );
     let (_, version) = bucket.get_versioned(name).await.expect("reads");
     bucket.delete(name).await.expect("deletes");
-    let refused = put("third", &Condition::Unchanged(version)).await;
+    let refused = put("fourth", &Condition::Unchanged(version)).await;
     assert!(
         refused.as_ref().is_err_and(|error| error.is_conflict()),
         "{refused:?}"

@@ -1,7 +1,10 @@
+mod services;
+
 use std::time::Duration;
 
 use super::*;
 use crate::s3::{BucketLookup, Sse};
+use crate::secret::Secret;
 
 fn no_env(_: &str) -> Option<String> {
     None
@@ -56,7 +59,7 @@ prefix: /a/b/
 fn s3(yaml: &str) -> S3Config {
     match parse(yaml, &no_env).expect(yaml).provider {
         Provider::S3(s3) => *s3,
-        Provider::Filesystem(_) => panic!("not S3"),
+        other => panic!("{other:?} is not S3"),
     }
 }
 
@@ -127,8 +130,16 @@ fn each_mistake_is_named() {
         ("type: S3".into(), "config: is missing"),
         ("config: {}".into(), "type: is missing"),
         (
-            "type: GCS\nconfig: {bucket: b}".into(),
-            "GCS is not supported yet; supported are S3",
+            "type: SWIFT\nconfig: {}".into(),
+            "SWIFT is not supported; reach the same containers",
+        ),
+        (
+            "type: bos\nconfig: {}".into(),
+            "type S3 with endpoint s3.<region>.bcebos.com",
+        ),
+        (
+            "type: OCI\nconfig: {}".into(),
+            "<namespace>.compat.objectstorage.<region>.oraclecloud.com",
         ),
         ("type: FTP\nconfig: {}".into(), "\"FTP\" is not known"),
         ("type: S3\nconfig: {endpoint: e}".into(), "config.bucket"),
@@ -175,8 +186,14 @@ fn each_mistake_is_named() {
         (with("bucket_lookup_type: dns"), "dns"),
         ("type: [".into(), "object store configuration"),
         (
-            "type: S3\nconfig: {bucket: b, endpoint: e}\nhedging_config: {enabled: true}".into(),
-            "hedging_config.enabled",
+            "type: S3\nconfig: {bucket: b, endpoint: e}\nhedging_config: {enabled: true, up_to: 0}"
+                .into(),
+            "hedging_config.up_to",
+        ),
+        (
+            "type: S3\nconfig: {bucket: b, endpoint: e}\nhedging_config: {enabled: true, quantile: 1}"
+                .into(),
+            "hedging_config.quantile",
         ),
     ] {
         let error = parse(&yaml, &no_env).expect_err(&yaml).to_string();

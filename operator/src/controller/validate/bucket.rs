@@ -15,9 +15,13 @@ pub fn summarize(yaml: &str) -> Result<Summary, String> {
     let config = objconfig::parse(yaml, &|_| None).map_err(|error| error.to_string())?;
     let kind = match &config.provider {
         objconfig::Provider::S3(_) => "S3",
+        objconfig::Provider::Gcs(_) => "GCS",
+        objconfig::Provider::Azure(_) => "AZURE",
         objconfig::Provider::Filesystem(_) => {
             // Every pod would write to a folder of its own.
-            return Err("type FILESYSTEM cannot be shared by pods; use S3".to_owned());
+            return Err(
+                "type FILESYSTEM cannot be shared by pods; use S3, GCS or AZURE".to_owned(),
+            );
         }
     };
     Ok(Summary {
