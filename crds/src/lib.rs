@@ -2,7 +2,7 @@
 //! CEL rules and the text that `kubectl explain` prints.
 //!
 //! In reading order: [`monitoring_stack`] (the kind and its spec), one file per section of the spec
-//! below it ([`object_storage`], [`prometheus`], [`sidecar`], [`query`], [`store`], [`workload`],
+//! below it ([`object_storage`], [`prometheus`], [`sidecar`], [`query`], [`store`], [`alertmanager`], [`kube_state_metrics`], [`node_exporter`], [`workload`],
 //! [`images`], [`naming`], [`proxy`], [`network_policy`], [`pod_disruption_budget`]), [`status`], and [`document`], which gives the
 //! CustomResourceDefinition as installed.
 //!
@@ -19,8 +19,9 @@ pub mod document;
 pub mod monitoring_stack;
 
 pub use monitoring_stack::{
-    MonitoringStack, MonitoringStackSpec, images, naming, network_policy, object_storage,
-    pod_disruption_budget, prometheus, proxy, query, sidecar, status, store, workload,
+    MonitoringStack, MonitoringStackSpec, alertmanager, images, kube_state_metrics, naming,
+    network_policy, node_exporter, object_storage, pod_disruption_budget, prometheus, proxy, query,
+    sidecar, status, store, workload,
 };
 
 /// The API group of all kinds here.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub mod alertmanager;
 pub mod images;
+pub mod kube_state_metrics;
 pub mod naming;
 pub mod network_policy;
+pub mod node_exporter;
 pub mod object_storage;
 pub mod pod_disruption_budget;
 pub mod prometheus;
@@ -18,9 +21,12 @@ pub mod status;
 pub mod store;
 pub mod workload;
 
+use alertmanager::Alertmanager;
 use images::Images;
+use kube_state_metrics::KubeStateMetrics;
 use naming::Naming;
 use network_policy::NetworkPolicy;
+use node_exporter::NodeExporter;
 use object_storage::ObjectStorage;
 use pod_disruption_budget::PodDisruptionBudget;
 use prometheus::Prometheus;
@@ -110,6 +116,18 @@ pub struct MonitoringStackSpec {
     /// The store gateway: serves blocks from object storage. It exists only with objectStorage.
     #[serde(default)]
     pub store: Store,
+
+    /// Alertmanager, to which Prometheus then sends its alerts.
+    #[serde(default)]
+    pub alertmanager: Alertmanager,
+
+    /// The state of the cluster's objects as metrics.
+    #[serde(default)]
+    pub kube_state_metrics: KubeStateMetrics,
+
+    /// The machines as metrics.
+    #[serde(default)]
+    pub node_exporter: NodeExporter,
 
     /// Images other than Prometheus' own, and how they are pulled.
     #[serde(default)]

@@ -27,6 +27,7 @@ use crate::telemetry::Metrics;
 pub mod apply;
 pub mod build;
 pub mod dereference;
+pub mod exporters;
 pub mod mint;
 pub mod observe;
 pub mod status;
@@ -198,7 +199,10 @@ async fn reconcile_resource(
     context
         .references
         .watch(resource, dereference::referenced_secrets(&resource.spec));
-    let references = dereference::dereference(&context.client, resource)
+    let mut references = dereference::dereference(&context.client, resource)
+        .await
+        .map_err(ReconcileError::Dereference)?;
+    references.exporter_owners = exporters::owners(&context.client, resource, &context.settings)
         .await
         .map_err(ReconcileError::Dereference)?;
     // 2. What can be wrong.
@@ -370,6 +374,16 @@ async fn is_terminating(client: &Client, namespace: &str) -> bool {
 
 /// Writes the status if it changed, then tells of what flipped.
 async fn write_status(
+    resource: &MonitoringStack,
+    context: &Context,
+    outcome: &Outcome<'_>,
+    now: Timestamp,
+) -> Result<(), ReconcileError> {
+    // It holds whole resources, too much for the future of a pass to carry around.
+    Box::pin(write_changed_status(resource, context, outcome, now)).await
+}
+
+async fn write_changed_status(
     resource: &MonitoringStack,
     context: &Context,
     outcome: &Outcome<'_>,

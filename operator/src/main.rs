@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use operator::run::Config;
-use operator::settings::{ALLOWED_IMAGES, HINDSIGHT_IMAGE, Settings};
+use operator::settings::{ALLOWED_IMAGES, HINDSIGHT_IMAGE, NODE_EXPORTER_IMAGE, Settings};
 use operator::telemetry::{LogFormat, Metrics, init_logs};
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +62,8 @@ struct Run {
 /// What the cluster's administrator decides.
 #[derive(Args)]
 struct Administration {
-    /// Namespaces whose stacks may scrape nodes, the API server and other namespaces.
+    /// Namespaces whose stacks may scrape nodes, the API server and other namespaces, and run
+    /// kube-state-metrics and node-exporter.
     #[arg(long, env = "HINDSIGHT_CLUSTER_STACKS", value_delimiter = ',')]
     cluster_stacks: Vec<String>,
     /// Prefixes that every image of a stack must have.
@@ -71,6 +72,9 @@ struct Administration {
     /// Image of sidecar, querier and store gateway.
     #[arg(long, env = "HINDSIGHT_IMAGE", default_value = HINDSIGHT_IMAGE)]
     hindsight_image: String,
+    /// Image of node-exporter, which sees the nodes' file systems.
+    #[arg(long, env = "HINDSIGHT_NODE_EXPORTER_IMAGE", default_value = NODE_EXPORTER_IMAGE)]
+    node_exporter_image: String,
 }
 
 impl From<Administration> for Settings {
@@ -80,6 +84,7 @@ impl From<Administration> for Settings {
             cluster_stacks: non_empty(administration.cluster_stacks).collect(),
             allowed_images: non_empty(administration.allowed_images).collect(),
             hindsight_image: administration.hindsight_image,
+            node_exporter_image: administration.node_exporter_image,
             ..Self::default()
         }
     }

@@ -22,6 +22,9 @@ pub const NAMESPACE_ROLE: &str = "hindsight-prometheus-namespace";
 /// ClusterRole that lets a Prometheus discover and scrape the whole cluster.
 pub const CLUSTER_ROLE: &str = "hindsight-prometheus-cluster";
 
+/// ClusterRole that lets kube-state-metrics watch the cluster's objects.
+pub const KUBE_STATE_METRICS_ROLE: &str = "hindsight-kube-state-metrics";
+
 /// The parts of a stack that have objects of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
@@ -29,6 +32,9 @@ pub enum Component {
     Query,
     Store,
     ObjectStorage,
+    Alertmanager,
+    KubeStateMetrics,
+    NodeExporter,
 }
 
 impl Component {
@@ -39,6 +45,9 @@ impl Component {
             Self::Query => "query",
             Self::Store => "store",
             Self::ObjectStorage => "s3",
+            Self::Alertmanager => "alertmanager",
+            Self::KubeStateMetrics => "kube-state-metrics",
+            Self::NodeExporter => "node-exporter",
         }
     }
 }
@@ -106,16 +115,26 @@ impl Names {
         format!("{}-objstore", self.stack)
     }
 
-    /// ClusterRoleBinding of Prometheus. Namespace and name joined by '-' are ambiguous; the hash
+    /// Name of a component's workload.
+    pub fn workload(&self, component: Component) -> String {
+        if component == Component::Prometheus {
+            self.prometheus.clone()
+        } else {
+            self.of(component)
+        }
+    }
+
+    /// Headless Service by which the replicas of Alertmanager find each other.
+    pub fn alertmanager_mesh(&self) -> String {
+        format!("{}-mesh", self.of(Component::Alertmanager))
+    }
+
+    /// ClusterRoleBinding of a component. Namespace and name joined by '-' are ambiguous; the hash
     /// is not.
-    pub fn cluster_role_binding(&self) -> String {
+    pub fn cluster_role_binding(&self, component: Component) -> String {
         let digest = Sha256::digest(format!("{}/{}", self.namespace, self.stack));
         let hash = hex(digest.get(..4).unwrap_or_default());
-        format!(
-            "hindsight-{}-{}-{hash}",
-            self.namespace,
-            self.of(Component::Prometheus)
-        )
+        format!("hindsight-{}-{}-{hash}", self.namespace, self.of(component))
     }
 
     /// Labels of every object of a component.
@@ -141,7 +160,8 @@ impl Names {
     }
 }
 
-fn selector(stack: &str, component: Component) -> BTreeMap<String, String> {
+/// Selector of a component's pods in stack `stack`, unless it took over existing ones.
+pub fn selector(stack: &str, component: Component) -> BTreeMap<String, String> {
     [
         ("app.kubernetes.io/name", component.as_str()),
         ("app.kubernetes.io/instance", stack),
@@ -169,8 +189,8 @@ mod tests {
 
     #[test]
     fn cluster_scoped_names_of_two_namespaces_never_meet() {
-        let one = Names::new("a-b", "c", None).cluster_role_binding();
-        let other = Names::new("a", "b-c", None).cluster_role_binding();
+        let one = Names::new("a-b", "c", None).cluster_role_binding(Component::Prometheus);
+        let other = Names::new("a", "b-c", None).cluster_role_binding(Component::Prometheus);
         assert_ne!(one, other);
         assert!(one.starts_with("hindsight-a-b-c-prometheus-"));
     }

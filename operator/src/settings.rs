@@ -12,11 +12,20 @@ pub const HINDSIGHT_IMAGE: &str = concat!(
 );
 /// Image of the embedded S3 server.
 pub const VERSITYGW_IMAGE: &str = "ghcr.io/versity/versitygw:v1.8.0";
+/// Repository of Alertmanager's image; a stack's version is its tag.
+pub const ALERTMANAGER_REPOSITORY: &str = "quay.io/prometheus/alertmanager";
+/// Repository of kube-state-metrics' image; a stack's version is its tag.
+pub const KUBE_STATE_METRICS_REPOSITORY: &str =
+    "registry.k8s.io/kube-state-metrics/kube-state-metrics";
+/// Image of node-exporter, which no stack may choose.
+pub const NODE_EXPORTER_IMAGE: &str = "quay.io/prometheus/node-exporter:v1.12.1";
 /// Namespace that the manifests of this release put the operator into.
 pub const OPERATOR_NAMESPACE: &str = "hindsight-system";
 /// Image prefixes that stacks may use unless the administrator says otherwise.
-pub const ALLOWED_IMAGES: [&str; 3] = [
+pub const ALLOWED_IMAGES: [&str; 5] = [
     PROMETHEUS_REPOSITORY,
+    ALERTMANAGER_REPOSITORY,
+    KUBE_STATE_METRICS_REPOSITORY,
     "ghcr.io/hindsight-dev/hindsight",
     "ghcr.io/versity/versitygw",
 ];
@@ -30,6 +39,8 @@ pub struct Settings {
     pub allowed_images: Vec<String>,
     /// Image of the data plane where a stack names none.
     pub hindsight_image: String,
+    /// Image of node-exporter.
+    pub node_exporter_image: String,
     /// The operator's own namespace: its pods ask the stacks' pods for their status.
     pub operator_namespace: String,
 }
@@ -40,6 +51,7 @@ impl Default for Settings {
             cluster_stacks: BTreeSet::new(),
             allowed_images: ALLOWED_IMAGES.map(str::to_owned).to_vec(),
             hindsight_image: HINDSIGHT_IMAGE.to_owned(),
+            node_exporter_image: NODE_EXPORTER_IMAGE.to_owned(),
             operator_namespace: OPERATOR_NAMESPACE.to_owned(),
         }
     }

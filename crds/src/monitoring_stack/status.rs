@@ -58,6 +58,9 @@ pub struct Endpoints {
     /// The page of each Prometheus replica.
     #[serde(default)]
     pub prometheus: Vec<String>,
+    /// Alertmanager's page and API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alertmanager: Option<String>,
     /// The name that all stores of the stack resolve under.
     pub store_api: String,
 }

@@ -576,9 +576,19 @@ fn is_owner(kind: Kind, live: &DynamicObject, uid: &str) -> bool {
 }
 
 fn workload_of(kind: Kind, document: &Value) -> Option<Workload> {
-    if !matches!(kind, Kind::StatefulSet | Kind::Deployment) {
-        return None;
-    }
+    let (wanted, ready, updated) = match kind {
+        Kind::StatefulSet | Kind::Deployment => (
+            "/spec/replicas",
+            "/status/readyReplicas",
+            "/status/updatedReplicas",
+        ),
+        Kind::DaemonSet => (
+            "/status/desiredNumberScheduled",
+            "/status/numberReady",
+            "/status/updatedNumberScheduled",
+        ),
+        _ => return None,
+    };
     let number = |pointer: &str| {
         document
             .pointer(pointer)
@@ -592,9 +602,9 @@ fn workload_of(kind: Kind, document: &Value) -> Option<Workload> {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned(),
-        wanted: number("/spec/replicas"),
-        ready: number("/status/readyReplicas"),
-        updated: number("/status/updatedReplicas"),
+        wanted: number(wanted),
+        ready: number(ready),
+        updated: number(updated),
         observed: number("/status/observedGeneration") >= number("/metadata/generation"),
     })
 }

@@ -12,8 +12,10 @@ use super::mint::Minted;
 use super::validate::Stack;
 use crate::names::{Component, OWNER_NAMESPACE_ANNOTATION, OWNER_UID_ANNOTATION};
 
+mod alertmanager;
 mod autoscaling;
 mod availability;
+mod exporters;
 mod network_policy;
 mod object_storage;
 mod pod;
@@ -37,12 +39,13 @@ pub enum Kind {
     NetworkPolicy,
     StatefulSet,
     Deployment,
+    DaemonSet,
     HorizontalPodAutoscaler,
 }
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ServiceAccount,
         Self::ClusterRoleBinding,
         Self::RoleBinding,
@@ -52,6 +55,7 @@ impl Kind {
         Self::NetworkPolicy,
         Self::StatefulSet,
         Self::Deployment,
+        Self::DaemonSet,
         Self::HorizontalPodAutoscaler,
     ];
 
@@ -62,7 +66,7 @@ impl Kind {
             Self::ClusterRoleBinding | Self::RoleBinding => "rbac.authorization.k8s.io/v1",
             Self::PodDisruptionBudget => "policy/v1",
             Self::NetworkPolicy => "networking.k8s.io/v1",
-            Self::StatefulSet | Self::Deployment => "apps/v1",
+            Self::StatefulSet | Self::Deployment | Self::DaemonSet => "apps/v1",
             Self::HorizontalPodAutoscaler => "autoscaling/v2",
         }
     }
@@ -78,6 +82,7 @@ impl Kind {
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::StatefulSet => "StatefulSet",
             Self::Deployment => "Deployment",
+            Self::DaemonSet => "DaemonSet",
             Self::NetworkPolicy => "NetworkPolicy",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
         }
@@ -94,6 +99,7 @@ impl Kind {
             Self::PodDisruptionBudget => "poddisruptionbudgets",
             Self::StatefulSet => "statefulsets",
             Self::Deployment => "deployments",
+            Self::DaemonSet => "daemonsets",
             Self::NetworkPolicy => "networkpolicies",
             Self::HorizontalPodAutoscaler => "horizontalpodautoscalers",
         }
@@ -143,6 +149,8 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     objects.extend(autoscaling::object(stack));
     objects.extend(prometheus::objects(stack, &template));
     objects.push(query::object(stack));
+    objects.extend(alertmanager::objects(stack));
+    objects.extend(exporters::objects(stack));
     if let Some(storage) = &stack.object_storage {
         objects.push(store::object(stack, storage));
         objects.extend(object_storage::objects(stack, storage, minted));

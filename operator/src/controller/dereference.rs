@@ -8,7 +8,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::names::Names;
+use super::exporters::Owner;
+use crate::names::{Component, Names};
 
 /// Annotation of the cluster's default StorageClass.
 const DEFAULT_CLASS_ANNOTATION: &str = "storageclass.kubernetes.io/is-default-class";
@@ -22,6 +23,8 @@ pub struct References {
     pub object_storage_secret: Option<SecretData>,
     /// Rule ConfigMaps that do not exist.
     pub missing_rule_config_maps: BTreeSet<String>,
+    /// Other stacks that run cluster-wide exporters this one wants too.
+    pub exporter_owners: BTreeMap<Component, Owner>,
     /// Whether a claim without a class gets one; `None` where nobody asked.
     pub has_default_storage_class: Option<bool>,
 }
@@ -50,6 +53,11 @@ pub fn referenced_secrets(spec: &MonitoringStackSpec) -> BTreeSet<String> {
     }
     if let Some(key) = &spec.prometheus.additional_scrape_configs {
         names.insert(key.name.clone());
+    }
+    if let Some(reference) = &spec.alertmanager.config_secret
+        && spec.alertmanager.enabled
+    {
+        names.insert(reference.name.clone());
     }
     for endpoint in &spec.prometheus.remote_write {
         if let Some(auth) = &endpoint.basic_auth {
@@ -132,6 +140,7 @@ fn may_lack_storage_class(resource: &MonitoringStack) -> bool {
         .and_then(|storage| storage.embedded.as_ref());
     let any = needs_default(&spec.prometheus.storage)
         || (spec.object_storage.is_some() && needs_default(&spec.store.storage))
+        || (spec.alertmanager.enabled && needs_default(&spec.alertmanager.storage))
         || embedded.is_some_and(|embedded| embedded.storage_class_name.is_none());
     let is_ready = resource.status.as_ref().is_some_and(|status| {
         status

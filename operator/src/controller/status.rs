@@ -13,6 +13,7 @@ use super::validate::{Invalid, Stack};
 use crate::names::Component;
 
 mod configuration;
+mod exporters;
 mod facts;
 mod failure;
 mod scope;
@@ -94,35 +95,27 @@ fn observed_conditions(
     generation: Option<i64>,
 ) -> Vec<Draft> {
     let stack = observed.stack;
-    let names = &stack.names;
-    let mut components = vec![
-        workload::workload_condition(
-            "PrometheusReady",
+    let mut components = Vec::new();
+    for part in stack.parts() {
+        // The embedded server is told of with the bucket.
+        let Some(kind) = workload::condition_of(part.component) else {
+            continue;
+        };
+        let name = stack.names.workload(part.component);
+        components.push(workload::workload_condition(
+            kind,
             observed,
-            &names.prometheus,
-            Component::Prometheus,
-        ),
-        configuration::configured(observed),
-        workload::workload_condition(
-            "QueryReady",
-            observed,
-            &names.of(Component::Query),
-            Component::Query,
-        ),
-    ];
-    match &stack.object_storage {
-        None => {}
-        Some(storage) => {
-            let store = names.of(Component::Store);
-            components.push(workload::workload_condition(
-                "StoreReady",
-                observed,
-                &store,
-                Component::Store,
-            ));
-            components.push(storage::object_storage(observed, storage));
+            &name,
+            part.component,
+        ));
+        if part.component == Component::Prometheus {
+            components.push(configuration::configured(observed));
         }
     }
+    if let Some(storage) = &stack.object_storage {
+        components.push(storage::object_storage(observed, storage));
+    }
+    components.extend(exporters::elsewhere(stack));
     let waiting: Vec<&Draft> = components
         .iter()
         .filter(|one| one.status != "True")

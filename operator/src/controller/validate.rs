@@ -13,8 +13,10 @@ use super::dereference::References;
 use crate::names::Names;
 use crate::settings::Settings;
 
+mod alertmanager;
 pub mod args;
 pub mod bucket;
+mod exporters;
 mod identity;
 mod images;
 mod network_policy;
@@ -30,6 +32,8 @@ mod sidecar;
 mod store;
 mod workload;
 
+pub use alertmanager::{Alertmanager, AlertmanagerConfig};
+pub use exporters::{Exporter, Place};
 pub use images::Images;
 pub use network_policy::{NetworkClient, NetworkPolicies};
 pub use object_storage::ObjectStorage;
@@ -93,6 +97,9 @@ pub struct Stack {
     pub sidecar: Sidecar,
     pub query: Query,
     pub store: Store,
+    pub alertmanager: Option<Alertmanager>,
+    pub kube_state_metrics: Exporter,
+    pub node_exporter: Exporter,
     pub images: Images,
     pub proxy: Vec<(String, String)>,
     pub network_policy: NetworkPolicies,
@@ -101,6 +108,8 @@ pub struct Stack {
     pub reach: Reach,
     /// Where the operator's pods run.
     pub operator_namespace: String,
+    /// Namespaces whose stacks may scrape this stack's cluster-wide exporters.
+    pub cluster_stacks: Vec<String>,
 }
 
 /// How far a stack's Prometheus may look.
@@ -172,12 +181,16 @@ impl Check<'_> {
             sidecar: self.sidecar(spec),
             query: self.query(spec),
             store: self.store(spec),
+            alertmanager: self.alertmanager(spec),
+            kube_state_metrics: self.kube_state_metrics(spec, reach),
+            node_exporter: self.node_exporter(spec, reach),
             images: self.images(spec),
             proxy: proxy::environment(spec),
             network_policy: self.network_policy(spec),
             has_disruption_budgets: spec.pod_disruption_budget.enabled,
             reach,
             operator_namespace: self.settings.operator_namespace.clone(),
+            cluster_stacks: self.settings.cluster_stacks.iter().cloned().collect(),
         }
     }
 }

@@ -80,10 +80,25 @@ fn new_values() -> Vec<(&'static str, Value)> {
         ("httpsProxy", json!("http://other.example.com")),
         ("noProxy", json!([".example.net"])),
         ("paused", json!(true)),
-        ("networkPolicy.enabled", json!(false)),
+        ("enabled", json!(false)),
+        ("configSecret.name", json!("second")),
+        ("configSecret.key", json!("other-alerts.yaml")),
+        (
+            "alertmanager.image",
+            json!("quay.io/prometheus/alertmanager:v9.9.9"),
+        ),
+        ("alertmanager.version", json!("v0.25.0")),
+        ("alertmanager.retention", json!("9h")),
+        ("alertmanager.extraArgs", json!(["--web.timeout=9s"])),
+        (
+            "kubeStateMetrics.image",
+            json!("registry.k8s.io/kube-state-metrics/kube-state-metrics:v9.9.9"),
+        ),
+        ("kubeStateMetrics.version", json!("v9.9.9")),
+        ("kubeStateMetrics.extraArgs", json!(["--namespaces=a"])),
+        ("nodeExporter.extraArgs", json!(["--collector.processes"])),
         ("namespaceLabels", json!({ "team": "other" })),
         ("cidr", json!("10.2.0.0/16")),
-        ("podDisruptionBudget.enabled", json!(false)),
         ("min", json!(2)),
         ("max", json!(9)),
         ("cpu", json!(33)),
@@ -110,6 +125,10 @@ fn base(path: &str) -> Value {
     } else {
         json!({ "namespaceLabels": { "team": "first" } })
     };
+    let alertmanager = json!({
+        "enabled": true,
+        "configSecret": { "name": "first", "key": "alerts.yaml" },
+    });
     let query = if path.contains("autoscaling") {
         json!({ "autoscaling": { "max": 3, "cpu": 50 } })
     } else {
@@ -124,6 +143,9 @@ fn base(path: &str) -> Value {
             "objectStorage": storage,
             "networkPolicy": { "clients": [client] },
             "query": query,
+            "alertmanager": alertmanager,
+            "kubeStateMetrics": { "enabled": true },
+            "nodeExporter": { "enabled": true },
             "prometheus": {
                 "additionalScrapeConfigs": key("jobs.yaml"),
                 "remoteWrite": [login],
@@ -140,6 +162,10 @@ fn secrets() -> String {
         let bucket = |bucket: &str| {
             format!("type: S3\nconfig:\n  bucket: {name}-{bucket}\n  endpoint: s3.example.com\n")
         };
+        let alerts = |receiver: &str| {
+            let receiver = format!("{name}-{receiver}");
+            format!("route: {{receiver: {receiver}}}\nreceivers: [{{name: {receiver}}}]\n")
+        };
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -149,6 +175,9 @@ fn secrets() -> String {
                 "other.yaml": bucket("b"),
                 "jobs.yaml": format!("- job_name: {name}-a\n"),
                 "other-jobs.yaml": format!("- job_name: {name}-b\n"),
+                "alerts.yaml": alerts("a"),
+                "alertmanager.yaml": alerts("c"),
+                "other-alerts.yaml": alerts("b"),
                 "user": format!("{name}-user"),
                 "token": format!("{name}-token"),
                 "other": format!("{name}-other"),

@@ -104,6 +104,7 @@ fn every_golden_object_fits_its_kubernetes_type() {
                 "PodDisruptionBudget" => again::<policy::PodDisruptionBudget>(&object),
                 "StatefulSet" => again::<apps::StatefulSet>(&object),
                 "Deployment" => again::<apps::Deployment>(&object),
+                "DaemonSet" => again::<apps::DaemonSet>(&object),
                 "NetworkPolicy" => again::<networking::NetworkPolicy>(&object),
                 "HorizontalPodAutoscaler" => again::<autoscaling::HorizontalPodAutoscaler>(&object),
                 other => panic!("unexpected kind {other}"),

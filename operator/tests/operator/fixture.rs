@@ -93,6 +93,7 @@ async fn prepare(kubeconfig: &Path) {
         "rbac/service_account.yaml",
         "rbac/operator_roles.yaml",
         "rbac/prometheus_roles.yaml",
+        "rbac/exporter_roles.yaml",
         "rbac/user_roles.yaml",
         "rbac/bindings.yaml",
     ] {
@@ -493,7 +494,10 @@ pub(crate) fn embedded() -> Value {
 /// The same with every kind of object that a stack can consist of.
 pub(crate) fn everything() -> Value {
     let mut spec = embedded();
-    spec["query"] = json!({ "autoscaling": { "min": 2, "max": 4, "cpu": 50, "memory": 80 } });
+    spec["query"] = json!({ "autoscaling": { "max": 4, "cpu": 50, "memory": 80 } });
+    spec["alertmanager"] = json!({ "enabled": true });
+    spec["kubeStateMetrics"] = json!({ "enabled": true });
+    spec["nodeExporter"] = json!({ "enabled": true });
     spec["networkPolicy"] = json!({ "clients": [{ "cidr": "10.1.0.0/16" }] });
     spec
 }

@@ -22,11 +22,17 @@ async fn everything_is_made_and_a_stack_at_rest_is_not_written() {
         "QueryReady",
         "StoreReady",
         "ObjectStorageReady",
+        "AlertmanagerReady",
+        "KubeStateMetricsReady",
     ] {
         scene
             .until_message(kind, "ReplicasNotReady", ": starting")
             .await;
     }
+    // Of no nodes all are measured.
+    scene
+        .until_condition("NodeExporterReady", "True", "AllReplicasReady")
+        .await;
     scene
         .until_message(
             "PrometheusConfigured",

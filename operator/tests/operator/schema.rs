@@ -91,6 +91,14 @@ async fn wrong_specs_are_refused_with_a_message() {
             "autoscaling needs a target",
         ),
         (
+            json!({ "alertmanager": { "replicas": 65 } }),
+            "spec.alertmanager.replicas",
+        ),
+        (
+            json!({ "alertmanager": { "version": "0.34" } }),
+            "spec.alertmanager.version",
+        ),
+        (
             json!({ "networkPolicy": { "clients": [{}] } }),
             "a client needs either cidr or at least one of",
         ),

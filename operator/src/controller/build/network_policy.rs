@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::services::{GRPC_PORT, HTTP_PORT, S3_PORT, WEB_PORT};
+use super::services::{
+    ALERTMANAGER_PORT, EXPORTER_PORT, GRPC_PORT, HTTP_PORT, MESH_PORT, S3_PORT, TELEMETRY_PORT,
+    WEB_PORT,
+};
 use super::{Kind, Object, object};
 use crate::controller::validate::{NetworkClient, Stack};
 use crate::names::Component;
@@ -26,6 +29,8 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
     stack
         .parts()
         .into_iter()
+        // Policies do not reach pods in the node's network.
+        .filter(|part| part.component != Component::NodeExporter)
         .map(|part| policy(stack, part.component))
         .collect()
 }
@@ -36,10 +41,19 @@ fn policy(stack: &Stack, component: Component) -> Object {
         // A rule without peers would open its ports to everyone.
         .filter(|opening| !opening.from.is_empty())
         .map(|opening| {
+            let protocols: &[&str] = if opening.ports == [MESH_PORT] {
+                &["TCP", "UDP"]
+            } else {
+                &["TCP"]
+            };
             let ports: Vec<Value> = opening
                 .ports
                 .iter()
-                .map(|port| json!({ "port": port, "protocol": "TCP" }))
+                .flat_map(|port| {
+                    protocols
+                        .iter()
+                        .map(move |protocol| json!({ "port": port, "protocol": protocol }))
+                })
                 .collect();
             json!({ "ports": ports, "from": opening.from })
         })
@@ -104,6 +118,39 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
                 from: own(&[Component::Query]),
             },
         ],
+        Component::Alertmanager => vec![
+            Opening {
+                ports: vec![ALERTMANAGER_PORT],
+                from: own(&[Component::Prometheus])
+                    .into_iter()
+                    .chain(clients())
+                    .collect(),
+            },
+            Opening {
+                ports: vec![MESH_PORT],
+                from: own(&[Component::Alertmanager]),
+            },
+        ],
+        // Of every stack that may scrape it, wherever that is.
+        Component::KubeStateMetrics => vec![Opening {
+            ports: vec![EXPORTER_PORT, TELEMETRY_PORT],
+            from: vec![json!({
+                "namespaceSelector": {
+                    "matchExpressions": [{
+                        "key": NAMESPACE_NAME,
+                        "operator": "In",
+                        "values": stack.cluster_stacks,
+                    }],
+                },
+                "podSelector": {
+                    "matchLabels": {
+                        "app.kubernetes.io/component": Component::Prometheus.as_str(),
+                        "app.kubernetes.io/part-of": "hindsight",
+                    },
+                },
+            })],
+        }],
+        Component::NodeExporter => Vec::new(),
         Component::ObjectStorage => vec![Opening {
             ports: vec![S3_PORT],
             from: own(&[Component::Prometheus, Component::Store]),

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::prometheus::RULES_DIR;
 use super::scrape;
 use crate::controller::validate::{RemoteWrite, Stack};
-use crate::names::hex;
+use crate::names::{Component, hex};
 
 /// Key of the template in its Secret.
 pub const TEMPLATE_KEY: &str = "prometheus.yaml.tmpl";
@@ -47,6 +47,9 @@ pub fn template(stack: &Stack) -> String {
             }],
         },
     });
+    if stack.alertmanager.is_some() {
+        config["alerting"]["alertmanagers"] = json!([alertmanager(stack)]);
+    }
     let rules: Vec<String> = prometheus
         .rule_config_maps
         .iter()
@@ -64,6 +67,26 @@ pub fn template(stack: &Stack) -> String {
             .collect();
     }
     crate::yaml::document(&config)
+}
+
+/// Every replica of the stack's own Alertmanager: each must get every alert.
+fn alertmanager(stack: &Stack) -> Value {
+    let names = &stack.names;
+    json!({
+        "api_version": "v2",
+        "kubernetes_sd_configs": [{
+            "role": "endpointslice",
+            "namespaces": { "names": [names.namespace] },
+        }],
+        "relabel_configs": [{
+            "action": "keep",
+            "source_labels": [
+                "__meta_kubernetes_service_name",
+                "__meta_kubernetes_endpointslice_port_name",
+            ],
+            "regex": format!("{};web", names.of(Component::Alertmanager)),
+        }],
+    })
 }
 
 fn remote_write(endpoint: &RemoteWrite, uses_proxy: bool) -> Value {

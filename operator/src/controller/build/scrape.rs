@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::validate::{Reach, Stack};
-use crate::names::Component;
+use crate::controller::validate::{Exporter, Place, Reach, Stack};
+use crate::names::{self, Component};
 
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
@@ -42,6 +42,17 @@ pub(super) fn configs(stack: &Stack) -> Vec<Value> {
             "http",
         ));
     }
+    if stack.alertmanager.is_some() {
+        configs.push(own(
+            stack,
+            &format!("{name}-alertmanager"),
+            Component::Alertmanager,
+            "alertmanager",
+            "web",
+        ));
+    }
+    configs.extend(kube_state_metrics(stack));
+    configs.extend(node_exporter(stack));
     let scrapes = &stack.prometheus.scrapes;
     if stack.reach == Reach::Cluster {
         if scrapes.kubelet {
@@ -89,6 +100,55 @@ fn own(stack: &Stack, job: &str, component: Component, container: &str, port: &s
             copy("__meta_kubernetes_pod_container_name", "container"),
         ],
     })
+}
+
+/// Discovery of an exporter's pods, of whichever stack runs it.
+fn exporter_pods(stack: &Stack, component: Component, exporter: &Exporter) -> Option<Value> {
+    let (namespace, owner) = match &exporter.place {
+        Place::Unwanted | Place::NoLeave => return None,
+        Place::Here => (&stack.names.namespace, &stack.names.stack),
+        Place::Elsewhere { namespace, stack } => (namespace, stack),
+    };
+    let selector: Vec<String> = names::selector(owner, component)
+        .iter()
+        .map(|(label, value)| format!("{label}={value}"))
+        .collect();
+    Some(json!({
+        "role": "pod",
+        "namespaces": { "names": [namespace] },
+        "selectors": [{ "role": "pod", "label": selector.join(",") }],
+    }))
+}
+
+/// Its series carry the labels of what they tell of, so none of the exporter's own pod is added.
+fn kube_state_metrics(stack: &Stack) -> Option<Value> {
+    let component = Component::KubeStateMetrics;
+    let discovery = exporter_pods(stack, component, &stack.kube_state_metrics)?;
+    Some(json!({
+        "job_name": "kube-state-metrics",
+        "honor_labels": true,
+        "kubernetes_sd_configs": [discovery],
+        "relabel_configs": [
+            keep(&["__meta_kubernetes_pod_container_port_name"], "http|telemetry"),
+            drop_finished(),
+        ],
+    }))
+}
+
+fn node_exporter(stack: &Stack) -> Option<Value> {
+    let discovery = exporter_pods(stack, Component::NodeExporter, &stack.node_exporter)?;
+    Some(json!({
+        "job_name": "node-exporter",
+        "kubernetes_sd_configs": [discovery],
+        "relabel_configs": [
+            keep(&["__meta_kubernetes_pod_container_port_name"], "metrics"),
+            drop_finished(),
+            copy("__meta_kubernetes_pod_node_name", "instance"),
+            copy("__meta_kubernetes_namespace", "namespace"),
+            copy("__meta_kubernetes_pod_name", "pod"),
+            copy("__meta_kubernetes_pod_container_name", "container"),
+        ],
+    }))
 }
 
 /// A path of every kubelet, directly: the API server's proxy would need power over whole nodes.

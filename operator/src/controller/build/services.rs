@@ -14,6 +14,16 @@ pub(super) const HTTP_PORT: u16 = 10902;
 pub(super) const GRPC_PORT: u16 = 10901;
 /// Port of the Service of one Prometheus replica.
 const REPLICA_PORT: u16 = 8080;
+/// Port of Alertmanager's page and API.
+pub(super) const ALERTMANAGER_PORT: u16 = 9093;
+/// Port of Alertmanager's gossip.
+pub(super) const MESH_PORT: u16 = 9094;
+/// Port of kube-state-metrics' metrics of the cluster.
+pub(super) const EXPORTER_PORT: u16 = 8080;
+/// Port of kube-state-metrics' metrics of itself.
+pub(super) const TELEMETRY_PORT: u16 = 8081;
+/// Port of node-exporter on every node.
+pub(super) const NODE_EXPORTER_PORT: u16 = 9100;
 /// Port of the embedded S3 server.
 pub(super) const S3_PORT: u16 = 7070;
 
@@ -92,6 +102,38 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
                 }),
             ));
         }
+    }
+    if stack.alertmanager.is_some() {
+        let selector = names.selector(Component::Alertmanager);
+        objects.push(service(
+            stack,
+            Component::Alertmanager,
+            &names.of(Component::Alertmanager),
+            json!({
+                "selector": selector,
+                "ports": [port("web", ALERTMANAGER_PORT, "web")],
+            }),
+        ));
+        // Published before ready: replicas that start at once must find each other.
+        objects.push(service(
+            stack,
+            Component::Alertmanager,
+            &names.alertmanager_mesh(),
+            json!({
+                "clusterIP": "None",
+                "publishNotReadyAddresses": true,
+                "selector": selector,
+                "ports": [
+                    port("mesh-tcp", MESH_PORT, "mesh-tcp"),
+                    {
+                        "name": "mesh-udp",
+                        "port": MESH_PORT,
+                        "targetPort": "mesh-udp",
+                        "protocol": "UDP",
+                    },
+                ],
+            }),
+        ));
     }
     objects
 }

@@ -21,6 +21,16 @@ fn desired(spec: &Value, cluster_stacks: &[&str]) -> Desired {
     build(&stack, &Minted::placeholders())
 }
 
+fn everything() -> Value {
+    json!({
+        "externalLabels": { "cluster": "c" },
+        "objectStorage": { "embedded": {} },
+        "alertmanager": { "enabled": true },
+        "kubeStateMetrics": { "enabled": true },
+        "nodeExporter": { "enabled": true },
+    })
+}
+
 fn find<'a>(desired: &'a Desired, kind: Kind, name: &str) -> &'a Value {
     let found = desired
         .objects
@@ -132,16 +142,19 @@ fn nothing_ever_asks_for_the_nodes_proxy() {
 }
 
 #[test]
-fn every_pod_fits_the_restricted_profile() {
-    let desired = desired(
-        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
-        &[],
-    );
+fn every_pod_fits_the_restricted_profile_but_the_one_that_measures_nodes() {
+    let desired = desired(&everything(), &["ns"]);
     let mut containers = 0;
     for object in &desired.objects {
         let Some(pod) = object.body.pointer("/spec/template/spec") else {
             continue;
         };
+        let measures_nodes = object.name == "demo-node-exporter";
+        assert_eq!(pod.get("hostPID").is_some(), measures_nodes);
+        assert_eq!(pod.get("hostNetwork").is_some(), measures_nodes);
+        for volume in pod["volumes"].as_array().into_iter().flatten() {
+            assert_eq!(volume.get("hostPath").is_some(), measures_nodes);
+        }
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(
             pod["securityContext"]["seccompProfile"]["type"],
@@ -158,7 +171,7 @@ fn every_pod_fits_the_restricted_profile() {
             }
         }
     }
-    assert_eq!(containers, 6);
+    assert_eq!(containers, 9);
 }
 
 #[test]
@@ -201,10 +214,7 @@ fn openings(desired: &Desired, name: &str) -> Vec<String> {
 
 #[test]
 fn each_port_is_open_to_exactly_those_who_need_it() {
-    let desired = desired(
-        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
-        &[],
-    );
+    let desired = desired(&everything(), &["ns"]);
     for (name, expected) in [
         (
             "demo-prometheus",
@@ -228,6 +238,14 @@ fn each_port_is_open_to_exactly_those_who_need_it() {
             ],
         ),
         ("demo-s3", vec!["7070: prometheus", "7070: store"]),
+        (
+            "demo-alertmanager",
+            vec![
+                "9093: prometheus",
+                "9094: alertmanager",
+                "9094: alertmanager",
+            ],
+        ),
     ] {
         assert_eq!(openings(&desired, name), expected, "{name}");
     }
@@ -235,10 +253,7 @@ fn each_port_is_open_to_exactly_those_who_need_it() {
 
 #[test]
 fn every_workload_has_a_policy_that_selects_its_pods() {
-    let desired = desired(
-        &json!({ "externalLabels": { "cluster": "c" }, "objectStorage": { "embedded": {} } }),
-        &[],
-    );
+    let desired = desired(&everything(), &["ns"]);
     let mut workloads = 0;
     for object in &desired.objects {
         let Some(selector) = object.body.pointer("/spec/selector/matchLabels") else {
@@ -250,7 +265,7 @@ fn every_workload_has_a_policy_that_selects_its_pods() {
             workloads += 1;
         }
     }
-    assert_eq!(workloads, 4);
+    assert_eq!(workloads, 6);
 }
 
 #[test]
@@ -271,4 +286,46 @@ fn an_autoscaled_deployment_leaves_its_replicas_to_the_autoscaler() {
     assert_eq!(scaler["spec"]["maxReplicas"], 5);
     // As many as it never falls below are worth a budget.
     find(&scaled, Kind::PodDisruptionBudget, "demo-query");
+}
+
+#[test]
+fn alertmanager_forms_a_mesh_by_the_means_the_version_has() {
+    let flags = |replicas: i32, version: &str| {
+        let desired = desired(
+            &json!({ "alertmanager": { "enabled": true, "replicas": replicas, "version": version } }),
+            &[],
+        );
+        let set = find(&desired, Kind::StatefulSet, "demo-alertmanager");
+        let args = set["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let args: Vec<String> = serde_json::from_value(args).expect("texts");
+        args.into_iter()
+            .filter(|arg| arg.starts_with("--cluster."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(flags(1, "v0.34.0"), ["--cluster.listen-address="]);
+    let peer =
+        |n: u8| format!("--cluster.peer=demo-alertmanager-{n}.demo-alertmanager-mesh.ns.svc:9094");
+    let labelled = flags(2, "v0.34.0");
+    assert_eq!(
+        labelled,
+        [
+            "--cluster.listen-address=[$(POD_IP)]:9094".to_owned(),
+            "--cluster.reconnect-timeout=5m".to_owned(),
+            "--cluster.label=ns/demo".to_owned(),
+            peer(0),
+            peer(1),
+        ]
+    );
+    assert!(!flags(2, "v0.25.0").contains(&"--cluster.label=ns/demo".to_owned()));
+}
+
+#[test]
+fn prometheus_sends_its_alerts_where_there_is_an_alertmanager() {
+    let without = stored_template(&desired(&json!({}), &[]));
+    assert!(!without.contains("alertmanagers:"), "{without}");
+    let with = stored_template(&desired(
+        &json!({ "alertmanager": { "enabled": true } }),
+        &[],
+    ));
+    assert!(with.contains("demo-alertmanager;web"), "{with}");
 }

@@ -52,6 +52,10 @@ pub(super) fn describe(
                 )
             })
             .collect(),
+        alertmanager: stack
+            .alertmanager
+            .as_ref()
+            .map(|_| format!("http://{}", host(&names.of(Component::Alertmanager), 9093))),
         store_api: host(&names.store_api_service, 10901),
     });
     status.versions = Some(Versions {

@@ -1,9 +1,9 @@
 //! `ScopeLimited`: what the namespace has no power for.
 
 use super::{Draft, draft};
-use crate::controller::validate::{Reach, Stack};
+use crate::controller::validate::{Place, Reach, Stack};
 
-/// What a stack would scrape but may not.
+/// What a stack would scrape or run but may not.
 pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
     if stack.reach == Reach::Cluster {
         return None;
@@ -13,6 +13,11 @@ pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
         ("kubelet", scrapes.kubelet),
         ("cadvisor", scrapes.cadvisor),
         ("apiserver", scrapes.apiserver),
+        (
+            "kubeStateMetrics",
+            stack.kube_state_metrics.place == Place::NoLeave,
+        ),
+        ("nodeExporter", stack.node_exporter.place == Place::NoLeave),
     ]
     .into_iter()
     .filter_map(|(name, wanted)| wanted.then_some(name))
@@ -25,7 +30,7 @@ pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
         true,
         "NamespaceNotInClusterStacks",
         format!(
-            "left out: {}; pods and services are scraped in namespace {} only. Ask the administrator to add the namespace to --cluster-stacks, or switch these defaultScrapes off",
+            "left out: {}; pods and services are scraped in namespace {} only. Ask the administrator to add the namespace to --cluster-stacks, or switch these off",
             left_out.join(", "),
             stack.names.namespace
         ),

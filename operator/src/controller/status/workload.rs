@@ -3,6 +3,19 @@
 use super::{Draft, Observed, draft};
 use crate::names::Component;
 
+/// The condition that tells of a component's workload; none for what is told of elsewhere.
+pub(super) fn condition_of(component: Component) -> Option<&'static str> {
+    match component {
+        Component::Prometheus => Some("PrometheusReady"),
+        Component::Query => Some("QueryReady"),
+        Component::Store => Some("StoreReady"),
+        Component::ObjectStorage => None,
+        Component::Alertmanager => Some("AlertmanagerReady"),
+        Component::KubeStateMetrics => Some("KubeStateMetricsReady"),
+        Component::NodeExporter => Some("NodeExporterReady"),
+    }
+}
+
 pub(super) fn workload_condition(
     kind: &'static str,
     observed: &Observed<'_>,

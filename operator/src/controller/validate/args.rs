@@ -113,6 +113,66 @@ pub const STORE: AllowList = AllowList {
     ],
 };
 
+/// Flags of Alertmanager.
+pub const ALERTMANAGER: AllowList = AllowList {
+    component: "alertmanager",
+    flags: &[
+        "alerts.gc-interval",
+        "alerts.per-alertname-limit",
+        "auto-gomemlimit.ratio",
+        "cluster.gossip-interval",
+        "cluster.peer-timeout",
+        "cluster.peers-resolve-timeout",
+        "cluster.probe-interval",
+        "cluster.probe-timeout",
+        "cluster.pushpull-interval",
+        "cluster.reconnect-interval",
+        "cluster.settle-timeout",
+        "cluster.tcp-timeout",
+        "data.maintenance-interval",
+        "dispatch.maintenance-interval",
+        "dispatch.start-delay",
+        "enable-feature",
+        "log.silences",
+        "silences.max-silence-size-bytes",
+        "silences.max-silences",
+        "web.get-concurrency",
+        "web.timeout",
+    ],
+};
+
+/// Flags of kube-state-metrics.
+pub const KUBE_STATE_METRICS: AllowList = AllowList {
+    component: "kube-state-metrics",
+    flags: &[
+        "metric-allowlist",
+        "metric-annotations-allowlist",
+        "metric-denylist",
+        "metric-labels-allowlist",
+        "metric-opt-in-list",
+        "namespaces",
+        "namespaces-denylist",
+        "use-apiserver-cache",
+    ],
+};
+
+/// Flags of node-exporter.
+pub const NODE_EXPORTER: AllowList = AllowList {
+    component: "node-exporter",
+    flags: &[
+        "collector.cpu.info",
+        "collector.disable-defaults",
+        "collector.filesystem.fs-types-exclude",
+        "collector.filesystem.mount-points-exclude",
+        "collector.hwmon",
+        "collector.netclass.ignored-devices",
+        "collector.netdev.device-exclude",
+        "collector.processes",
+        "collector.tcpstat",
+        "collector.thermal_zone",
+    ],
+};
+
 impl AllowList {
     /// The flags' names, without dashes.
     pub fn flags(&self) -> &'static [&'static str] {

@@ -2,7 +2,7 @@
 
 use crds::workload::PodOptions;
 
-use super::{ObjectStorage, Stack};
+use super::{ObjectStorage, Place, Stack};
 use crate::names::Component;
 
 /// One workload of a stack.
@@ -34,20 +34,38 @@ impl Stack {
                 pod: Some(&self.query.pod),
             },
         ];
-        let Some(storage) = &self.object_storage else {
-            return parts;
-        };
-        parts.push(Part {
-            component: Component::Store,
-            replicas: self.store.replicas,
-            pod: Some(&self.store.pod),
-        });
-        if let ObjectStorage::Embedded { .. } = storage {
+        if self.object_storage.is_some() {
+            parts.push(Part {
+                component: Component::Store,
+                replicas: self.store.replicas,
+                pod: Some(&self.store.pod),
+            });
+        }
+        if let Some(ObjectStorage::Embedded { .. }) = &self.object_storage {
             parts.push(Part {
                 component: Component::ObjectStorage,
                 replicas: 1,
                 pod: None,
             });
+        }
+        if let Some(alertmanager) = &self.alertmanager {
+            parts.push(Part {
+                component: Component::Alertmanager,
+                replicas: alertmanager.replicas,
+                pod: Some(&alertmanager.pod),
+            });
+        }
+        for (component, exporter) in [
+            (Component::KubeStateMetrics, &self.kube_state_metrics),
+            (Component::NodeExporter, &self.node_exporter),
+        ] {
+            if exporter.place == Place::Here {
+                parts.push(Part {
+                    component,
+                    replicas: 1,
+                    pod: Some(&exporter.pod),
+                });
+            }
         }
         parts
     }

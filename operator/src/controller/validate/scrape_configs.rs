@@ -6,21 +6,23 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// Names of the ready-made jobs.
-pub const READY_MADE_JOBS: [&str; 5] = [
+pub const READY_MADE_JOBS: [&str; 7] = [
     "kubelet",
     "cadvisor",
     "apiserver",
     "kubernetes-pods",
     "kubernetes-service-endpoints",
+    "kube-state-metrics",
+    "node-exporter",
 ];
 
 /// Whether the operator itself may use `job` in `stack`'s configuration; Prometheus refuses a
 /// configuration that has one name twice.
 fn is_reserved(job: &str, stack: &str) -> bool {
     READY_MADE_JOBS.contains(&job)
-        || job
-            .strip_prefix(stack)
-            .is_some_and(|rest| rest == "-prometheus" || rest.starts_with("-thanos-"))
+        || job.strip_prefix(stack).is_some_and(|rest| {
+            rest == "-prometheus" || rest == "-alertmanager" || rest.starts_with("-thanos-")
+        })
 }
 
 /// Parses a YAML list of scrape configurations.

@@ -50,6 +50,7 @@ fn references() -> References {
                     ("jobs.yaml", "- job_name: a\n"),
                     ("file.yaml", "- job_name: a\n  bearer_token_file: /x\n"),
                     ("token", "t"),
+                    ("alerts", "route: {receiver: a}\n"),
                 ]),
             ),
         ]),
@@ -101,6 +102,18 @@ fn one_wrong_field_gives_one_error_that_names_it() {
         ("/spec/query".into(), json!({ "autoscaling": { "max": 65, "cpu": 50 } }), "spec.query.autoscaling.max", Reason::InvalidSpec),
         ("/spec/query".into(), json!({ "autoscaling": { "max": 3 } }), "spec.query.autoscaling", Reason::InvalidSpec),
         ("/spec/query".into(), json!({ "autoscaling": { "max": 3, "memory": 50 }, "resources": { "requests": { "cpu": "1" } } }), "spec.query.autoscaling.memory", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "version": "v0.24.0" }), "spec.alertmanager.version", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "version": "0.34" }), "spec.alertmanager.version", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "retention": "0s" }), "spec.alertmanager.retention", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "replicas": 0 }), "spec.alertmanager.replicas", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "image": "evil/am:1" }), "spec.alertmanager.image", Reason::ImageNotAllowed),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "extraArgs": ["--config.file=/x"] }), "spec.alertmanager.extraArgs[0]", Reason::InvalidSpec),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "absent" } }), "spec.alertmanager.configSecret", Reason::SecretNotFound),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape" } }), "spec.alertmanager.configSecret", Reason::SecretKeyNotFound),
+        ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape", "key": "alerts" } }), "spec.alertmanager.configSecret", Reason::MalformedSecret),
+        ("/spec/kubeStateMetrics".into(), json!({ "image": "evil/ksm:1" }), "spec.kubeStateMetrics.image", Reason::ImageNotAllowed),
+        ("/spec/kubeStateMetrics".into(), json!({ "extraArgs": ["--kubeconfig=/x"] }), "spec.kubeStateMetrics.extraArgs[0]", Reason::InvalidSpec),
+        ("/spec/nodeExporter".into(), json!({ "extraArgs": ["--web.config.file=/x"] }), "spec.nodeExporter.extraArgs[0]", Reason::InvalidSpec),
         ("/spec/networkPolicy".into(), json!({ "clients": [{}] }), "spec.networkPolicy.clients[0]", Reason::InvalidSpec),
         ("/spec/networkPolicy".into(), json!({ "clients": [{ "cidr": "10.0.0.0/8", "podLabels": { "a": "b" } }] }), "spec.networkPolicy.clients[0]", Reason::InvalidSpec),
         ("/spec/networkPolicy".into(), json!({ "clients": [{ "cidr": "10.0.0.0/33" }] }), "spec.networkPolicy.clients[0].cidr", Reason::InvalidSpec),
@@ -205,4 +218,40 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
         };
     }
     *at = value;
+}
+
+#[test]
+fn an_exporter_is_made_once_and_only_with_leave() {
+    use crate::controller::exporters::Owner;
+    use crate::names::Component;
+    let mut document = valid();
+    document["spec"]["kubeStateMetrics"] = json!({ "enabled": true });
+    let place = |leave: bool, owner: Option<&str>| {
+        let resource: MonitoringStack =
+            serde_json::from_value(document.clone()).expect("fits the type");
+        let mut references = references();
+        references.exporter_owners.extend(owner.map(|stack| {
+            let owner = Owner {
+                namespace: "other".to_owned(),
+                stack: stack.to_owned(),
+            };
+            (Component::KubeStateMetrics, owner)
+        }));
+        let settings = Settings {
+            cluster_stacks: leave.then(|| "team-a".to_owned()).into_iter().collect(),
+            ..Settings::default()
+        };
+        let stack = validate(&resource, &references, &settings).expect("valid");
+        assert_eq!(stack.node_exporter.place, Place::Unwanted);
+        stack.kube_state_metrics.place
+    };
+    assert_eq!(place(false, None), Place::NoLeave);
+    assert_eq!(place(true, None), Place::Here);
+    assert_eq!(
+        place(true, Some("first")),
+        Place::Elsewhere {
+            namespace: "other".to_owned(),
+            stack: "first".to_owned(),
+        }
+    );
 }
