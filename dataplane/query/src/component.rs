@@ -159,7 +159,8 @@ impl Querier {
             rules: Some(Arc::clone(&peers) as _),
             targets: Some(Arc::clone(&peers) as _),
             metadata: Some(Arc::clone(&peers) as _),
-            exemplars: Some(peers),
+            exemplars: Some(Arc::clone(&peers) as _),
+            status: Some(peers),
             query: Some(Arc::new(QueryServer(Arc::clone(&service)))),
             tenant_header: Some(config.answers.tenant_header.clone()),
             ..Services::default()

@@ -2,11 +2,12 @@
 //!
 //! In reading order: [`form`] (parameters), `scope` (those that all calls about series share, the
 //! tenant among them), [`error`], `coverage` (who took part in an answer) and `json` with `gojson`, `number` and `histogram` (the bodies), then
-//! the handlers: `query`, `metadata` (labels and series), `language` with `tree` (parsing, formatting,
-//! features), `remote_read`, `federate`, `peers` (rules, targets, metric metadata, exemplars), `status`.
+//! the handlers: `query`, `explain`, `why`, `metadata` (labels and series), `language` with `tree` (parsing, formatting,
+//! features), `remote_read`, `federate`, `peers` (rules, targets, metric metadata, exemplars), `status`, `openapi` (what all of them take and answer).
 
 mod coverage;
 mod error;
+mod explain;
 mod federate;
 mod form;
 mod gojson;
@@ -15,12 +16,14 @@ mod json;
 mod language;
 mod metadata;
 mod number;
+mod openapi;
 mod peers;
 mod query;
 mod remote_read;
 mod scope;
 mod status;
 mod tree;
+mod why;
 
 use std::sync::Arc;
 
@@ -28,7 +31,7 @@ use axum::Router;
 use axum::extract::{FromRequest, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::service::Kit;
 use tower_http::CompressionLevel;
@@ -61,38 +64,9 @@ type State = axum::extract::State<Arc<Api>>;
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let prefix = api.config.web.route_prefix.clone();
     let cors = !api.config.web.disable_cors;
-    let v1 = Router::new()
-        .route("/query", get(query::instant).post(query::instant))
-        .route("/query_range", get(query::range).post(query::range))
-        .route("/series", get(metadata::series).post(metadata::series))
-        .route(
-            "/labels",
-            get(metadata::label_names).post(metadata::label_names),
-        )
-        .route("/label/{name}/values", get(metadata::label_values))
-        .route(
-            "/parse_query",
-            get(language::parse_query).post(language::parse_query),
-        )
-        .route(
-            "/format_query",
-            get(language::format_query).post(language::format_query),
-        )
-        .route("/features", get(language::features))
-        .route("/read", axum::routing::post(remote_read::read))
-        .route("/stores", get(status::stores))
-        .route("/rules", get(peers::rules))
-        .route("/alerts", get(peers::alerts))
-        .route("/targets", get(peers::targets))
-        .route("/metadata", get(peers::metric_metadata))
-        .route(
-            "/query_exemplars",
-            get(peers::exemplars).post(peers::exemplars),
-        )
-        .route("/status/buildinfo", get(status::build_info))
-        .route("/status/flags", get(status::flags))
-        .route("/status/runtimeinfo", get(status::runtime_info))
-        .route("/status/hindsight", get(status::hindsight))
+    let routes = routes().into_iter();
+    let v1 = routes
+        .fold(Router::new(), |v1, (path, handler)| v1.route(path, handler))
         .fallback(not_found)
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     let v1 = if cors {
@@ -120,6 +94,43 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/", redirect(relative))
         .route(&prefix, redirect(last))
         .nest(&format!("{prefix}/"), pages)
+}
+
+/// Returns the calls of the API; [`openapi`] describes each.
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<Api>>)> {
+    // Forms may be long, so what takes selectors is also posted.
+    macro_rules! both {
+        ($handler:path) => {
+            get($handler).post($handler)
+        };
+    }
+    vec![
+        ("/query", both!(query::instant)),
+        ("/query_range", both!(query::range)),
+        ("/query_explain", both!(explain::instant)),
+        ("/query_range_explain", both!(explain::range)),
+        ("/why", both!(why::why)),
+        ("/series", both!(metadata::series)),
+        ("/labels", both!(metadata::label_names)),
+        ("/label/{name}/values", get(metadata::label_values)),
+        ("/parse_query", both!(language::parse_query)),
+        ("/format_query", both!(language::format_query)),
+        ("/features", get(language::features)),
+        ("/read", post(remote_read::read)),
+        ("/stores", get(status::stores)),
+        ("/rules", get(peers::rules)),
+        ("/alerts", get(peers::alerts)),
+        ("/targets", get(peers::targets)),
+        ("/metadata", get(peers::metric_metadata)),
+        ("/query_exemplars", both!(peers::exemplars)),
+        ("/status/buildinfo", get(status::build_info)),
+        ("/status/config", get(status::config)),
+        ("/status/flags", get(status::flags)),
+        ("/status/runtimeinfo", get(status::runtime_info)),
+        ("/status/tsdb", get(status::tsdb)),
+        ("/status/hindsight", get(status::hindsight)),
+        ("/openapi.yaml", get(openapi::document)),
+    ]
 }
 
 async fn not_found(request: Request) -> ApiError {

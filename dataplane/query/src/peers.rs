@@ -1,16 +1,17 @@
-//! Rules, targets, metric metadata and exemplars of all endpoints that offer them, as one.
+//! Rules, targets, metric metadata, exemplars and head statistics of all endpoints that offer them, as one.
 
 mod rules;
+pub(crate) mod tsdb;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use storeapi::proto::thanos as pb;
 use storeapi::{
-    Answer, Apis, ErrorKind, ExemplarsApi, MetadataApi, RemoteApis, RulesApi, StoreError,
-    TargetsApi, async_trait,
+    Answer, Apis, ErrorKind, ExemplarsApi, MetadataApi, RemoteApis, RulesApi, StatusApi,
+    StoreError, TargetsApi, async_trait,
 };
 
 use crate::endpoints::EndpointSet;
@@ -229,6 +230,40 @@ impl ExemplarsApi for Peers {
         }
         Ok(Answer {
             value: all,
+            warnings: answer.warnings,
+        })
+    }
+}
+
+#[async_trait]
+impl StatusApi for Peers {
+    async fn tsdb_statistics(
+        &self,
+        request: pb::TsdbStatisticsRequest,
+    ) -> Result<Answer<pb::TsdbStatistics>, StoreError> {
+        let strategy = request.partial_response_strategy;
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let answer = self
+            .gather(
+                strategy,
+                |apis| apis.status,
+                |peer| {
+                    let request = request.clone();
+                    Box::pin(async move { peer.tsdb_statistics(request).await })
+                },
+            )
+            .await?;
+        let mut tenants: BTreeMap<String, Vec<pb::TsdbStatisticsEntry>> = BTreeMap::new();
+        for (tenant, entry) in answer.value.into_iter().flat_map(|of| of.statistics) {
+            tenants.entry(tenant).or_default().push(entry);
+        }
+        let merged = tenants
+            .into_iter()
+            .map(|(tenant, entries)| (tenant, tsdb::merge(entries, limit)));
+        Ok(Answer {
+            value: pb::TsdbStatistics {
+                statistics: merged.collect(),
+            },
             warnings: answer.warnings,
         })
     }

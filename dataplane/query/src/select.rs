@@ -263,7 +263,8 @@ fn query_hints(hints: &SelectHints) -> pb::QueryHints {
     }
 }
 
-fn selector_text(matchers: &[model::Matcher]) -> String {
+/// Returns matchers as a selector, for errors and reports.
+pub(crate) fn selector_text(matchers: &[model::Matcher]) -> String {
     let parts: Vec<_> = matchers.iter().map(ToString::to_string).collect();
     format!("{{{}}}", parts.join(", "))
 }

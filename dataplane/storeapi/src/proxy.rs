@@ -18,7 +18,7 @@ use crate::store::{
     Apis, Component, LabelsAnswer, SeriesFrame, SeriesStore, SeriesStream, StoreInfo,
 };
 
-pub use select::against_external_labels;
+pub use select::{Pruned, against_external_labels, pruned};
 
 /// The warning of an answer for which nobody could be asked.
 const NO_ENDPOINTS: &str = "no store is known; the answer is empty";
@@ -190,7 +190,7 @@ impl Proxy {
         if selector.is_some() {
             for endpoint in known {
                 let info = endpoint.store.info();
-                if select::may_hold(&info, &endpoint.address, range, matchers, store_match) {
+                if pruned(&info, &endpoint.address, range, matchers, store_match).is_none() {
                     let record = StoreRecord::new(Arc::clone(&endpoint.address), &info);
                     recorder.stores.push(Arc::new(record));
                     endpoints.push(endpoint);

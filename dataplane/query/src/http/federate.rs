@@ -33,6 +33,8 @@ pub(super) async fn federate(api: State, headers: HeaderMap, form: Form) -> Resp
         for matchers in &selectors {
             read_latest(work, matchers, range, &mut latest)?;
         }
+        // The format has no stale markers.
+        latest.retain(|of| !of.is_stale());
         let coverage = work.coverage();
         let summary = Summary::of(coverage.iter().map(|of| &of.stores));
         let partial = coverage.iter().any(|of| !of.stores.is_complete());
@@ -72,18 +74,29 @@ fn decode(
     Ok((query, selectors))
 }
 
-enum Value {
+pub(super) enum Value {
     Float(f64),
     Histogram(std::sync::Arc<FloatHistogram>),
 }
 
-struct Latest {
-    labels: Labels,
-    ts: i64,
-    value: Value,
+/// The last sample of a series; it may be a stale marker.
+pub(super) struct Latest {
+    pub(super) labels: Labels,
+    pub(super) ts: i64,
+    pub(super) value: Value,
 }
 
-fn read_latest(
+impl Latest {
+    pub(super) fn is_stale(&self) -> bool {
+        match &self.value {
+            Value::Float(value) => model::is_stale_nan(*value),
+            Value::Histogram(histogram) => histogram.is_stale(),
+        }
+    }
+}
+
+/// Appends the last sample of each series that has one in `range`.
+pub(super) fn read_latest(
     work: &Work,
     matchers: &[model::Matcher],
     range: TimeRange,
@@ -118,12 +131,7 @@ fn read_latest(
                 }
             }
         }
-        let is_stale = match &last {
-            None => true,
-            Some((_, Value::Float(value))) => model::is_stale_nan(*value),
-            Some((_, Value::Histogram(histogram))) => histogram.is_stale(),
-        };
-        if let Some((ts, value)) = last.filter(|_| !is_stale) {
+        if let Some((ts, value)) = last {
             out.push(Latest { labels, ts, value });
         }
     }

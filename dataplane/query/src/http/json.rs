@@ -8,6 +8,7 @@ use promql::value::{QueryResult, SampleValue, SeriesResult, Value, VectorSample}
 use serde::Serialize;
 
 use super::coverage::Report;
+use super::explain::Analysis;
 use super::gojson::{push_json, push_plain_json};
 use super::histogram::push_histogram;
 use super::number::{push_float, push_timestamp};
@@ -21,6 +22,7 @@ const BYTES_PER_SERIES: usize = 160;
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) stats: Option<Stats>,
+    pub(super) analysis: Option<Analysis>,
     pub(super) coverage: Option<Report>,
 }
 
@@ -76,6 +78,10 @@ pub(super) fn query_body(result: &QueryResult, extras: &Extras) -> Vec<u8> {
     if let Some(stats) = &extras.stats {
         out.extend_from_slice(b",\"stats\":");
         push_json(&mut out, stats);
+    }
+    if let Some(analysis) = &extras.analysis {
+        out.extend_from_slice(b",\"analysis\":");
+        push_json(&mut out, analysis);
     }
     if let Some(coverage) = &extras.coverage {
         out.extend_from_slice(b",\"coverage\":");

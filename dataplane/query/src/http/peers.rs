@@ -19,7 +19,7 @@ use super::scope::tenant;
 use super::{State, answer, json};
 use crate::peers::Peers;
 
-fn peers(api: &super::Api, form: &Form) -> Result<Peers, ApiError> {
+pub(super) fn peers(api: &super::Api, form: &Form) -> Result<Peers, ApiError> {
     let asked: Vec<String> = form.all("replicaLabels[]").map(str::to_owned).collect();
     let replica_labels = match (form.switch("dedup", true)?, asked.is_empty()) {
         (false, _) => Vec::new(),
@@ -43,11 +43,11 @@ fn respond<T: Serialize>(data: &T, warnings: &[String]) -> Response {
     answer(json::body(data, warnings, &[]), !warnings.is_empty())
 }
 
-fn labels(set: Option<&pb::LabelSet>) -> Labels {
+pub(super) fn labels(set: Option<&pb::LabelSet>) -> Labels {
     set.map_or_else(Labels::empty, |set| from_wire_labels(&set.labels))
 }
 
-fn time(at: Option<&Timestamp>) -> String {
+pub(super) fn time(at: Option<&Timestamp>) -> String {
     const NEVER: &str = "0001-01-01T00:00:00Z";
     at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok())
         .map_or_else(|| NEVER.to_owned(), |at| at.to_string())
@@ -326,11 +326,7 @@ pub(super) async fn targets(
         .map(|target| ActiveTarget {
             discovered_labels: labels(target.discovered_labels.as_ref()),
             labels: labels(target.labels.as_ref()),
-            health: match pb::TargetHealth::try_from(target.health) {
-                Ok(pb::TargetHealth::Up) => "up",
-                Ok(pb::TargetHealth::Down) => "down",
-                _ => "unknown",
-            },
+            health: target_health(target.health),
             last_scrape: time(target.last_scrape.as_ref()),
             scrape_pool: target.scrape_pool,
             scrape_url: target.scrape_url,
@@ -350,6 +346,14 @@ pub(super) async fn targets(
         dropped_targets: dropped.collect(),
     };
     Ok(respond(&targets, &found.warnings))
+}
+
+pub(super) fn target_health(health: i32) -> &'static str {
+    match pb::TargetHealth::try_from(health) {
+        Ok(pb::TargetHealth::Up) => "up",
+        Ok(pb::TargetHealth::Down) => "down",
+        _ => "unknown",
+    }
 }
 
 #[derive(Serialize)]

@@ -11,6 +11,7 @@ use storeapi::proto::thanos::ShardInfo;
 
 use super::coverage::{Report, Summary};
 use super::error::{ApiError, ErrorType};
+use super::explain::Analysis;
 use super::form::Form;
 use super::json::{self, Extras, Samples, Stats, Timings};
 use super::{Api, Scope, State, answer};
@@ -37,15 +38,20 @@ pub(super) async fn range(api: State, headers: HeaderMap, form: Form) -> Respons
 }
 
 /// A query and what its answer should look like.
-struct Request {
-    query: Query,
+pub(super) struct Request {
+    pub(super) query: Query,
     limit: usize,
     stats: bool,
     coverage: bool,
+    analyze: bool,
     warnings: Vec<String>,
 }
 
-fn instant_query(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Request, ApiError> {
+pub(super) fn instant_query(
+    api: &Api,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<Request, ApiError> {
     let limit = form.limit()?;
     let ts = form.time_or("time", api.kit.clock.now_ms())?;
     let auto = api.config.engine.instant_max_resolution;
@@ -53,7 +59,11 @@ fn instant_query(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Request,
     request(api, headers, form, When::Instant { ts }, auto_ms, limit)
 }
 
-fn range_query(api: &Api, headers: &HeaderMap, form: &Form) -> Result<Request, ApiError> {
+pub(super) fn range_query(
+    api: &Api,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<Request, ApiError> {
     let limit = form.limit()?;
     let start = form.time("start")?;
     let end = form.time("end")?;
@@ -136,6 +146,7 @@ fn request(
         limit,
         stats: !stats.is_empty(),
         coverage: form.switch("coverage", false)?,
+        analyze: form.switch("analyze", false)?,
         warnings,
     })
 }
@@ -193,8 +204,15 @@ async fn run(api: &Api, request: Request) -> Response {
         limit,
         stats,
         coverage,
+        analyze,
         warnings,
     } = request;
+    // The parser's answer is cheap beside an evaluation that is to be analysed.
+    let expr = if analyze {
+        api.service.parse(&query.text).ok()
+    } else {
+        None
+    };
     let finish = move |mut outcome: Outcome| {
         let partial = outcome.is_partial();
         if truncate(&mut outcome.result.value, limit) {
@@ -204,6 +222,7 @@ async fn run(api: &Api, request: Request) -> Response {
         let stats = stats.then(|| spent(&outcome));
         let extras = Extras {
             stats,
+            analysis: expr.map(|expr| Analysis::of(&expr, &outcome)),
             coverage: coverage.then(|| Report::of(&outcome.coverage)),
         };
         let summary = Summary::of(outcome.coverage.iter().map(|of| &of.stores));

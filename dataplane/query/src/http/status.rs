@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use model::Labels;
+use runtime::units::HumanDuration;
 use serde::Serialize;
+use storeapi::StatusApi;
+use storeapi::proto::thanos as pb;
 
+use super::error::ApiError;
+use super::form::{Form, atoi};
+use super::peers::peers;
 use super::{State, answer, json};
+use crate::peers::tsdb;
 
 /// The release of Thanos whose API this is; tools decide by it what they may call.
 const COMPATIBLE_WITH: &str = "0.42.0";
@@ -72,6 +79,95 @@ pub(super) async fn build_info(api: State) -> Response {
 
 pub(super) async fn flags(api: State) -> Response {
     answer(json::body(&api.config.flags, &[], &[]), false)
+}
+
+#[derive(Serialize)]
+struct ConfigFile {
+    yaml: String,
+}
+
+/// A querier has no Prometheus configuration; what of one it has is said in that form.
+pub(super) async fn config(api: State) -> Response {
+    let interval = HumanDuration(api.config.engine.default_evaluation_interval);
+    let yaml = format!("global:\n  evaluation_interval: {interval}\n");
+    answer(json::body(&ConfigFile { yaml }, &[], &[]), false)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TsdbStatus {
+    head_stats: HeadStats,
+    series_count_by_metric_name: Vec<NamedCount>,
+    label_value_count_by_label_name: Vec<NamedCount>,
+    memory_in_bytes_by_label_name: Vec<NamedCount>,
+    series_count_by_label_value_pair: Vec<NamedCount>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadStats {
+    num_series: u64,
+    num_label_pairs: i64,
+    chunk_count: i64,
+    min_time: i64,
+    max_time: i64,
+}
+
+#[derive(Serialize)]
+struct NamedCount {
+    name: String,
+    value: u64,
+}
+
+/// Entries a list has unless the request says otherwise.
+const TSDB_LIMIT: i32 = 10;
+
+/// Sums of what the endpoints' heads hold, over all tenants.
+pub(super) async fn tsdb(api: State, form: Form) -> Result<Response, ApiError> {
+    let limit = match form.get("limit") {
+        "" => TSDB_LIMIT,
+        text => atoi(text)
+            .ok()
+            .and_then(|limit| i32::try_from(limit).ok())
+            .filter(|limit| *limit > 0)
+            .ok_or_else(|| ApiError::bad_data("limit must be a positive number"))?,
+    };
+    let partial = form.switch("partial_response", true)?;
+    let strategy = if partial {
+        pb::PartialResponseStrategy::Warn
+    } else {
+        pb::PartialResponseStrategy::Abort
+    };
+    let request = pb::TsdbStatisticsRequest {
+        limit,
+        partial_response_strategy: strategy.into(),
+        ..pb::TsdbStatisticsRequest::default()
+    };
+    let found = peers(&api, &form)?.tsdb_statistics(request).await?;
+    let total = tsdb::total(found.value, usize::try_from(limit).unwrap_or(usize::MAX));
+    let head = total.head_statistics.unwrap_or_default();
+    let named = |list: Vec<pb::Statistic>| {
+        let named = list.into_iter().map(|of| NamedCount {
+            name: of.name,
+            value: of.value,
+        });
+        named.collect()
+    };
+    let status = TsdbStatus {
+        head_stats: HeadStats {
+            num_series: head.num_series,
+            num_label_pairs: head.num_label_pairs,
+            chunk_count: head.chunk_count,
+            min_time: head.min_time,
+            max_time: head.max_time,
+        },
+        series_count_by_metric_name: named(total.series_count_by_metric_name),
+        label_value_count_by_label_name: named(total.label_value_count_by_label_name),
+        memory_in_bytes_by_label_name: named(total.memory_in_bytes_by_label_name),
+        series_count_by_label_value_pair: named(total.series_count_by_label_value_pair),
+    };
+    let partial = !found.warnings.is_empty();
+    Ok(answer(json::body(&status, &found.warnings, &[]), partial))
 }
 
 #[derive(Serialize)]

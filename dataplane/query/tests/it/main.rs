@@ -7,6 +7,7 @@
 
 mod errors;
 mod harness;
+mod hostile;
 mod metadata;
 mod partial;
 mod peers;
@@ -16,3 +17,4 @@ mod raw;
 mod stacked;
 mod status;
 mod tenants;
+mod why;

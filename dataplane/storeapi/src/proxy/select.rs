@@ -22,25 +22,55 @@ pub fn against_external_labels(matchers: &[Matcher], external: &Labels) -> Optio
     Some(rest)
 }
 
-/// Returns whether a store may hold series of this range and these matchers, as far as it has said.
-pub(super) fn may_hold(
+/// Why a store cannot hold part of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Pruned {
+    #[error("it has nothing of that time")]
+    Time,
+    #[error("storeMatch[] leaves it out")]
+    NotWanted,
+    #[error("its external labels contradict the selector")]
+    Labels,
+    #[error("none of its TSDBs has both that time and fitting external labels")]
+    Tsdbs,
+}
+
+/// Returns why a store holds no series of this range and these matchers, as far as it has said;
+/// `None` where it may.
+#[must_use]
+pub fn pruned(
+    info: &StoreInfo,
+    address: &str,
+    range: TimeRange,
+    matchers: &[Matcher],
+    store_match: &[Vec<Matcher>],
+) -> Option<Pruned> {
+    if !info.range.is_some_and(|covered| covered.overlaps(&range)) {
+        return Some(Pruned::Time);
+    }
+    if !wanted(info, address, store_match) {
+        return Some(Pruned::NotWanted);
+    }
+    if !any_set_may_match(&info.label_sets, matchers) {
+        return Some(Pruned::Labels);
+    }
+    // Finer than the above: a time and a label set that only different TSDBs have do not add up.
+    let fits = info.tsdb_infos.is_empty()
+        || info.tsdb_infos.iter().any(|tsdb| {
+            tsdb.range.overlaps(&range) && labels_may_match(&tsdb.labels, matchers.iter())
+        });
+    (!fits).then_some(Pruned::Tsdbs)
+}
+
+#[cfg(test)]
+fn may_hold(
     info: &StoreInfo,
     address: &str,
     range: TimeRange,
     matchers: &[Matcher],
     store_match: &[Vec<Matcher>],
 ) -> bool {
-    if !info.range.is_some_and(|covered| covered.overlaps(&range)) {
-        return false;
-    }
-    if !wanted(info, address, store_match) || !any_set_may_match(&info.label_sets, matchers) {
-        return false;
-    }
-    // Finer than the above: a time and a label set that only different TSDBs have do not add up.
-    info.tsdb_infos.is_empty()
-        || info.tsdb_infos.iter().any(|tsdb| {
-            tsdb.range.overlaps(&range) && labels_may_match(&tsdb.labels, matchers.iter())
-        })
+    pruned(info, address, range, matchers, store_match).is_none()
 }
 
 /// A matcher counts only for a label that the set has: series may carry any other.
