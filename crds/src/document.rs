@@ -8,7 +8,13 @@ use crate::MonitoringStack;
 
 /// Fields of Kubernetes' own types, which bring pages of documentation each. They keep their first
 /// sentence, so that the definition stays far below the annotation limit of a client-side apply.
-const CORE_TYPES: [&str; 3] = ["affinity", "tolerations", "topologySpreadConstraints"];
+const CORE_TYPES: [&str; 5] = [
+    "affinity",
+    "tolerations",
+    "topologySpreadConstraints",
+    "selector",
+    "namespaceSelector",
+];
 
 /// Returns the definition of `MonitoringStack`.
 ///

@@ -2,8 +2,10 @@
 //! CEL rules and the text that `kubectl explain` prints.
 //!
 //! In reading order: [`monitoring_stack`] (the kind and its spec), one file per section of the spec
-//! below it ([`object_storage`], [`prometheus`], [`sidecar`], [`query`], [`store`], [`alertmanager`], [`kube_state_metrics`], [`node_exporter`], [`workload`],
-//! [`images`], [`naming`], [`proxy`], [`network_policy`], [`pod_disruption_budget`]), [`status`], and [`document`], which gives the
+//! below it ([`object_storage`], [`prometheus`], [`monitors`], [`sidecar`], [`query`], [`store`],
+//! [`alertmanager`], [`kube_state_metrics`], [`node_exporter`], [`workload`], [`images`], [`naming`],
+//! [`proxy`], [`network_policy`], [`pod_disruption_budget`]), [`status`], [`coreos`] (the monitoring
+//! resources of another group, as stacks read them), and [`document`], which gives the
 //! CustomResourceDefinition as installed.
 //!
 //! Invariants: every field of ours has a description; a field exists only when the operator reads
@@ -15,13 +17,14 @@
     reason = "the schema derive writes a public shadow of each struct into a function"
 )]
 
+pub mod coreos;
 pub mod document;
 pub mod monitoring_stack;
 
 pub use monitoring_stack::{
-    MonitoringStack, MonitoringStackSpec, alertmanager, images, kube_state_metrics, naming,
-    network_policy, node_exporter, object_storage, pod_disruption_budget, prometheus, proxy, query,
-    sidecar, status, store, workload,
+    MonitoringStack, MonitoringStackSpec, alertmanager, images, kube_state_metrics, monitors,
+    naming, network_policy, node_exporter, object_storage, pod_disruption_budget, prometheus,
+    proxy, query, sidecar, status, store, workload,
 };
 
 /// The API group of all kinds here.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub mod alertmanager;
 pub mod images;
 pub mod kube_state_metrics;
+pub mod monitors;
 pub mod naming;
 pub mod network_policy;
 pub mod node_exporter;

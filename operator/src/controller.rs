@@ -2,11 +2,14 @@
 //! material), [`build`] (pure), [`apply`] (writes), [`status`] (pure, then one write). Between the
 //! last two, [`observe`] reads what the pods say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crds::MonitoringStack;
+use crds::coreos::Kind;
+use crds::status::Rejected;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -20,6 +23,10 @@ use crate::controller::mint::Entropy;
 use crate::controller::observe::Observer;
 use crate::controller::status::{Observed, Outcome};
 use crate::controller::validate::Invalid;
+use crate::coreos::material::{Holder, Reference};
+use crate::coreos::selection::{self, Standpoint};
+use crate::coreos::watch::Resources;
+use crate::coreos::{self, Resource, Verdict};
 use crate::references::ReferenceWatches;
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
@@ -54,15 +61,21 @@ pub struct Context {
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
     pub references: ReferenceWatches,
+    pub resources: Arc<Resources>,
     pub memory: Mutex<HashMap<String, Memory>>,
 }
 
 /// What is remembered of a stack between passes, by its uid.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Memory {
     failures: u32,
     facts_written: Option<Instant>,
+    /// Rejections that have been told; none before the first pass of this process.
+    told: Option<BTreeMap<Object, String>>,
 }
+
+/// Kind, namespace and name of a monitoring resource.
+type Object = (Kind, String, String);
 
 /// Why a pass failed. Every variant is worth another try.
 #[derive(Debug, thiserror::Error)]
@@ -152,13 +165,10 @@ pub fn error_policy(
     let failures = match &guarded.0 {
         Ok(resource) => context.remember(resource, |memory| {
             memory.failures = memory.failures.saturating_add(1);
+            memory.failures
         }),
-        Err(_) => Memory {
-            failures: 1,
-            ..Memory::default()
-        },
-    }
-    .failures;
+        Err(_) => 1,
+    };
     let wait = backoff(failures, rand::rng().random_range(0.8..1.2));
     tracing::warn!(
         name = guarded.name_any(),
@@ -196,10 +206,19 @@ async fn reconcile_resource(
         return Ok((Action::await_change(), Pass::Complete));
     }
     // 1. What the spec refers to, and a watch on each of it: a Secret that comes later is news.
-    context
-        .references
-        .watch(resource, dereference::referenced_secrets(&resource.spec));
-    let mut references = dereference::dereference(&context.client, resource)
+    let selected = context.select(resource);
+    let named = coreos::named(&selected);
+    let mut referenced = named.clone();
+    let namespace = resource.namespace().unwrap_or_default();
+    for name in dereference::referenced_secrets(&resource.spec) {
+        referenced.insert(Reference {
+            holder: Holder::Secret,
+            namespace: namespace.clone(),
+            name,
+        });
+    }
+    context.references.watch(resource, referenced);
+    let mut references = dereference::dereference(&context.client, resource, selected, &named)
         .await
         .map_err(ReconcileError::Dereference)?;
     references.exporter_owners = exporters::owners(&context.client, resource, &context.settings)
@@ -275,6 +294,7 @@ async fn reconcile_resource(
         Timestamp::now(),
     )
     .await?;
+    context.judge(resource, &stack.monitored.verdicts).await;
     let wait = if has_stale_replica {
         CONFIG_POLL
     } else {
@@ -423,17 +443,45 @@ async fn write_changed_status(
     context.remember(resource, |memory| {
         memory.facts_written = Some(Instant::now())
     });
+    let reference = resource.object_ref(&());
     for transition in status::transitions(&stored, &next) {
-        context.tell(resource, transition).await;
+        context.tell(&reference, transition).await;
     }
     Ok(())
 }
 
 impl Context {
+    /// The monitoring resources that a stack selects, in order. From here on a change of any that it
+    /// may select starts a pass.
+    fn select(&self, resource: &MonitoringStack) -> Vec<Resource> {
+        let namespace = resource.namespace().unwrap_or_default();
+        let reach = self.settings.reach(&namespace);
+        self.resources.interest(
+            &namespace,
+            &resource.name_any(),
+            selection::is_wide(&resource.spec, reach),
+            self.references.triggers(),
+        );
+        let standpoint = Standpoint {
+            namespace: &namespace,
+            reach,
+            namespaces: &self.resources.namespaces(),
+        };
+        let all = self.resources.all();
+        selection::select(
+            &resource.spec,
+            standpoint,
+            all.iter().map(std::convert::AsRef::as_ref),
+        )
+    }
+
     /// Drops what is known of a stack that is gone, its watches included.
     pub fn forget(&self, resource: &MonitoringStack) {
         let uid = resource.uid().unwrap_or_default();
         self.references.forget(resource);
+        let namespace = resource.namespace().unwrap_or_default();
+        self.resources.forget(&namespace, &resource.name_any());
+        self.metrics.forget(&namespace, &resource.name_any());
         self.applier.forget_stack(&uid);
         self.memory
             .lock()
@@ -441,23 +489,61 @@ impl Context {
             .remove(&uid);
     }
 
-    fn remember(&self, resource: &MonitoringStack, change: impl FnOnce(&mut Memory)) -> Memory {
+    fn remember<T>(&self, resource: &MonitoringStack, change: impl FnOnce(&mut Memory) -> T) -> T {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = memory
-            .entry(resource.uid().unwrap_or_default())
-            .or_default();
-        change(entry);
-        *entry
+        let uid = resource.uid().unwrap_or_default();
+        change(memory.entry(uid).or_default())
     }
 
     fn may_write_facts(&self, resource: &MonitoringStack) -> bool {
-        self.remember(resource, |_| {})
-            .facts_written
+        self.remember(resource, |memory| memory.facts_written)
             .is_none_or(|written| written.elapsed() >= FACTS_INTERVAL)
     }
 
+    /// Counts the verdicts, and tells each object whose verdict is news.
+    async fn judge(&self, resource: &MonitoringStack, verdicts: &[Verdict]) {
+        let namespace = resource.namespace().unwrap_or_default();
+        for kind in Kind::ALL {
+            let (selected, rejected) = status::resources::count(verdicts, kind);
+            self.metrics.set_resources(
+                &namespace,
+                &resource.name_any(),
+                kind.as_str(),
+                selected.into(),
+                rejected.into(),
+            );
+        }
+        let news = self.remember(resource, |memory| {
+            let stored = resource.status.as_ref();
+            let stored = stored.map(|status| status.rejected.as_slice());
+            news_of(&mut memory.told, stored.unwrap_or_default(), verdicts)
+        });
+        for verdict in news {
+            let rejection = verdict.rejection.clone().unwrap_or_default();
+            let transition = status::Transition {
+                kind: "Reconcile".to_owned(),
+                reason: status::resources::INVALID_CONFIGURATION.to_owned(),
+                message: format!(
+                    "left out by MonitoringStack {namespace}/{}: {rejection}",
+                    resource.name_any()
+                ),
+                is_warning: true,
+            };
+            let kind = verdict.kind;
+            let reference = ObjectReference {
+                api_version: Some(format!("{}/{}", crds::coreos::GROUP, kind.version())),
+                kind: Some(kind.as_str().to_owned()),
+                namespace: Some(verdict.namespace.clone()),
+                name: Some(verdict.name.clone()),
+                uid: Some(verdict.uid.clone()),
+                ..ObjectReference::default()
+            };
+            self.tell(&reference, transition).await;
+        }
+    }
+
     /// Publishes an event. One that is lost is not worth another pass.
-    async fn tell(&self, resource: &MonitoringStack, transition: status::Transition) {
+    async fn tell(&self, reference: &ObjectReference, transition: status::Transition) {
         const MAX_NOTE_CHARS: usize = 900;
         let event = Event {
             type_: if transition.is_warning {
@@ -470,7 +556,6 @@ impl Context {
             action: transition.kind,
             secondary: None,
         };
-        let reference = resource.object_ref(&());
         let what = "an event".to_owned();
         let published = self
             .applier
@@ -478,13 +563,57 @@ impl Context {
                 "publish",
                 what,
                 "Event",
-                self.recorder.publish(&event, &reference),
+                self.recorder.publish(&event, reference),
             )
             .await;
         if let Err(error) = published {
             tracing::warn!(error = error.message(), "event lost");
         }
     }
+}
+
+/// The rejections that `told` does not have yet; afterwards it has them. Before the first pass of a
+/// process, what the stored status names has been told already, and where that list is full, so has
+/// everything.
+fn news_of<'a>(
+    told: &mut Option<BTreeMap<Object, String>>,
+    stored: &[Rejected],
+    verdicts: &'a [Verdict],
+) -> Vec<&'a Verdict> {
+    let key = |verdict: &Verdict| {
+        (
+            verdict.kind,
+            verdict.namespace.clone(),
+            verdict.name.clone(),
+        )
+    };
+    let is_first = told.is_none();
+    let is_full = stored.len() >= status::resources::MAX_REJECTED;
+    let known = told.take().unwrap_or_default();
+    let mut news = Vec::new();
+    let mut now = BTreeMap::new();
+    for verdict in verdicts {
+        let Some(problem) = &verdict.rejection else {
+            continue;
+        };
+        let was_told = if is_first {
+            is_full
+                || stored.iter().any(|one| {
+                    one.kind == verdict.kind.as_str()
+                        && one.namespace == verdict.namespace
+                        && one.name == verdict.name
+                        && problem.starts_with(&one.message)
+                })
+        } else {
+            known.get(&key(verdict)) == Some(problem)
+        };
+        if !was_told {
+            news.push(verdict);
+        }
+        now.insert(key(verdict), problem.clone());
+    }
+    *told = Some(now);
+    news
 }
 
 /// Randomness of the operating system.

@@ -1,8 +1,8 @@
 //! The operator: turns a `MonitoringStack` into workloads and keeps them so.
 //!
 //! In reading order: [`settings`] (what the administrator decides), [`names`] (of all objects),
-//! [`controller`] (the reconcile, one module per step), [`render`] (the pure half without a
-//! cluster); then what runs it: [`run`], [`leader`] (who may write), [`children`] and [`references`]
+//! [`coreos`] (monitoring resources into scrape jobs and rule files), [`controller`] (the reconcile,
+//! one module per step), [`render`] (the pure half without a cluster); then what runs it: [`run`], [`leader`] (who may write), [`children`] and [`references`]
 //! (watches), [`admin`] (the listener), [`telemetry`]; [`yaml`] and [`quantity`] are formats.
 //!
 //! Invariants: one module writes to the API server, and only while this process holds the lease;
@@ -15,6 +15,7 @@
 pub mod admin;
 pub mod children;
 pub mod controller;
+pub mod coreos;
 pub mod leader;
 pub mod names;
 pub mod quantity;

@@ -49,6 +49,10 @@ struct Run {
     /// Address of metrics and probes.
     #[arg(long, default_value = "0.0.0.0:8080")]
     http_address: SocketAddr,
+    /// Install the definitions of ServiceMonitor, PodMonitor, Probe, ScrapeConfig, PrometheusRule and
+    /// AlertmanagerConfig where they are missing.
+    #[arg(long, env = "HINDSIGHT_INSTALL_COREOS_CRDS")]
+    install_coreos_crds: bool,
     /// Least severe level that is logged.
     #[arg(long = "log.level", default_value = "info")]
     log_level: String,
@@ -146,6 +150,7 @@ fn serve(arguments: Run) -> anyhow::Result<()> {
             // A restarted container has its predecessor's name but not its lease.
             identity: format!("{}-{:08x}", arguments.pod_name, rand::random::<u32>()),
             listen: arguments.http_address,
+            install_coreos_crds: arguments.install_coreos_crds,
         };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

@@ -110,6 +110,11 @@ impl Names {
         self.of(Component::Prometheus)
     }
 
+    /// ConfigMap number `index` with the files of selected rules.
+    pub fn rule_files(&self, index: usize) -> String {
+        format!("{}-rules-{index}", self.of(Component::Prometheus))
+    }
+
     /// Secret with the keys of the embedded object storage.
     pub fn object_storage_secret(&self) -> String {
         format!("{}-objstore", self.stack)

@@ -25,6 +25,11 @@ pub fn parse(text: &str) -> Option<i128> {
     Some(scaled.checked_add(divisor - 1)? / divisor)
 }
 
+/// Parses a quantity as the nearest float.
+pub fn parse_float(text: &str) -> Option<f64> {
+    format!("{}e-9", parse(text)?).parse().ok()
+}
+
 fn scale(suffix: &str) -> Option<(i128, i128)> {
     let pair = match suffix {
         "" => (1, 1),

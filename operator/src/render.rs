@@ -12,6 +12,9 @@ use crate::controller::build::{Desired, Kind, build};
 use crate::controller::dereference::{References, SecretData};
 use crate::controller::mint::Minted;
 use crate::controller::validate::{Invalid, validate};
+use crate::coreos::material::{Content, Holder, Material, Reference};
+use crate::coreos::selection::{self, Standpoint};
+use crate::coreos::{Resource, Verdict};
 use crate::settings::Settings;
 
 pub mod strict;
@@ -24,7 +27,9 @@ const UID: &str = "00000000-0000-0000-0000-000000000000";
 pub enum RenderError {
     #[error("document {index} is not valid YAML: {problem}")]
     Yaml { index: usize, problem: String },
-    #[error("document {index} is no MonitoringStack, Secret or ConfigMap but {kind:?}")]
+    #[error(
+        "document {index} is no MonitoringStack, nor what one refers to or selects, but {kind:?}"
+    )]
     Kind { index: usize, kind: String },
     #[error("no MonitoringStack in the input")]
     Missing,
@@ -68,9 +73,9 @@ pub fn render(input: &str, settings: &Settings) -> Result<String, RenderError> {
     {
         found = true;
         let resource = resource(document)?;
-        let namespace = resource.metadata.namespace.clone().unwrap_or_default();
-        let references = references(&documents, &namespace);
+        let references = references(&documents, &resource, settings);
         let stack = validate(&resource, &references, settings).map_err(RenderError::Invalid)?;
+        output.push_str(&verdicts(&stack.monitored.verdicts));
         output.push_str(&manifests(&build(&stack, &Minted::placeholders())));
     }
     if found {
@@ -78,6 +83,31 @@ pub fn render(input: &str, settings: &Settings) -> Result<String, RenderError> {
     } else {
         Err(RenderError::Missing)
     }
+}
+
+/// What of the monitoring resources is left out, as comments.
+fn verdicts(verdicts: &[Verdict]) -> String {
+    let mut text = String::new();
+    for verdict in verdicts {
+        let object = format!(
+            "{} {}/{}",
+            verdict.kind.as_str(),
+            verdict.namespace,
+            verdict.name
+        );
+        let warnings = verdict.warnings.iter().map(|warning| ("partly", warning));
+        let rejection = verdict
+            .rejection
+            .iter()
+            .map(|problem| ("left out", problem));
+        for (what, problem) in rejection.chain(warnings) {
+            text.push_str(&format!(
+                "# {what}: {object}: {}\n",
+                problem.replace('\n', " ")
+            ));
+        }
+    }
+    text
 }
 
 /// Writes `desired` as one YAML stream in the order of application. Secrets are shown as text.
@@ -126,7 +156,10 @@ fn documents(input: &str) -> Result<Vec<Value>, RenderError> {
             continue;
         }
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
-        if !["MonitoringStack", "Secret", "ConfigMap", "Namespace"].contains(&kind.as_str()) {
+        let is_known = ["MonitoringStack", "Secret", "ConfigMap", "Namespace"]
+            .contains(&kind.as_str())
+            || Resource::read(&document).is_some();
+        if !is_known {
             return Err(RenderError::Kind { index, kind });
         }
         documents.push(document);
@@ -166,31 +199,91 @@ fn resource(document: &Value) -> Result<MonitoringStack, RenderError> {
     Ok(resource)
 }
 
-fn references(documents: &[Value], namespace: &str) -> References {
+fn references(documents: &[Value], resource: &MonitoringStack, settings: &Settings) -> References {
+    let namespace = resource.metadata.namespace.clone().unwrap_or_default();
     let mut references = References::default();
+    let mut contents = BTreeMap::new();
+    for document in documents {
+        let (holder, data) = match document["kind"].as_str() {
+            Some("Secret") => (Holder::Secret, data_of(document, "data", "stringData")),
+            Some("ConfigMap") => (Holder::ConfigMap, data_of(document, "binaryData", "data")),
+            _ => continue,
+        };
+        let (of, name) = place(document);
+        if holder == Holder::Secret && of == namespace {
+            references.secrets.insert(name.clone(), data.clone());
+        }
+        let reference = Reference {
+            holder,
+            namespace: of,
+            name,
+        };
+        contents.insert(reference, Content::Data(data));
+    }
+    references.material = Material::new(contents);
+    let resources: Vec<Resource> = documents.iter().filter_map(Resource::read).collect();
+    let standpoint = Standpoint {
+        namespace: &namespace,
+        reach: settings.reach(&namespace),
+        namespaces: &namespaces(documents, &resources),
+    };
+    references.resources = selection::select(&resource.spec, standpoint, resources.iter());
+    references
+}
+
+/// Namespace and name of a document.
+fn place(document: &Value) -> (String, String) {
+    let metadata = &document["metadata"];
+    let text = |name: &str, default: &str| metadata[name].as_str().unwrap_or(default).to_owned();
+    (text("namespace", "default"), text("name", ""))
+}
+
+/// Labels of the namespaces in the input; one that is only named has none but its name.
+fn namespaces(
+    documents: &[Value],
+    resources: &[Resource],
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let named = |name: &str| {
+        let label = "kubernetes.io/metadata.name".to_owned();
+        BTreeMap::from([(label, name.to_owned())])
+    };
+    let mut namespaces: BTreeMap<String, BTreeMap<String, String>> = resources
+        .iter()
+        .map(|resource| (resource.namespace.clone(), named(&resource.namespace)))
+        .collect();
     for document in documents
         .iter()
-        .filter(|document| document["kind"] == "Secret")
+        .filter(|document| document["kind"] == "Namespace")
     {
-        let metadata = &document["metadata"];
-        if metadata["namespace"].as_str().unwrap_or("default") != namespace {
-            continue;
+        let (_, name) = place(document);
+        let labels = namespaces
+            .entry(name.clone())
+            .or_insert_with(|| named(&name));
+        for (label, value) in document["metadata"]["labels"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            labels.insert(label.clone(), value.as_str().unwrap_or_default().to_owned());
         }
-        let mut data = BTreeMap::new();
-        for (key, value) in document["data"].as_object().into_iter().flatten() {
-            let bytes = BASE64
-                .decode(value.as_str().unwrap_or_default())
-                .unwrap_or_default();
-            data.insert(key.clone(), bytes);
-        }
-        for (key, value) in document["stringData"].as_object().into_iter().flatten() {
-            let text = value.as_str().unwrap_or_default();
-            data.insert(key.clone(), text.as_bytes().to_vec());
-        }
-        let name = metadata["name"].as_str().unwrap_or_default();
-        references.secrets.insert(name.to_owned(), SecretData(data));
     }
-    references
+    namespaces
+}
+
+/// The values of a Secret or ConfigMap, encoded and plain.
+fn data_of(document: &Value, encoded: &str, plain: &str) -> SecretData {
+    let mut data = BTreeMap::new();
+    for (key, value) in document[encoded].as_object().into_iter().flatten() {
+        let bytes = BASE64
+            .decode(value.as_str().unwrap_or_default())
+            .unwrap_or_default();
+        data.insert(key.clone(), bytes);
+    }
+    for (key, value) in document[plain].as_object().into_iter().flatten() {
+        let text = value.as_str().unwrap_or_default();
+        data.insert(key.clone(), text.as_bytes().to_vec());
+    }
+    SecretData(data)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ use crate::controller::apply::{Applier, ApplyError};
 use crate::controller::build::Kind;
 use crate::controller::observe::Observer;
 use crate::controller::{Context, error_policy, reconcile};
+use crate::coreos::install::{self, InstallError};
+use crate::coreos::watch::Resources;
 use crate::leader::Election;
 use crate::names::{FIELD_MANAGER, OWNER_NAMESPACE_ANNOTATION, STACK_LABEL};
 use crate::references::{ReferenceWatches, Trigger};
@@ -51,6 +53,8 @@ pub struct Config {
     pub identity: String,
     /// Address of metrics and probes.
     pub listen: SocketAddr,
+    /// Whether missing definitions of monitoring resources are installed.
+    pub install_coreos_crds: bool,
 }
 
 /// Why the operator ended by itself.
@@ -64,6 +68,8 @@ pub enum RunError {
     },
     #[error("the lease was lost; another process leads")]
     LeaseLost,
+    #[error("cannot install the definitions of monitoring resources")]
+    Install(#[source] InstallError),
     #[error("cannot read what earlier stacks left behind")]
     Sweep(#[source] kube::Error),
     #[error("cannot remove what earlier stacks left behind")]
@@ -153,11 +159,22 @@ async fn controllers(
         election.fence(),
         Arc::clone(metrics),
     ));
+    if config.install_coreos_crds {
+        install::install(client, &applier)
+            .await
+            .map_err(RunError::Install)?;
+    }
     let scopes: Vec<Option<String>> = if config.namespaces.is_empty() {
         vec![None]
     } else {
         config.namespaces.iter().cloned().map(Some).collect()
     };
+    // A stack that may look beyond its namespace needs to know what lies there.
+    let is_everywhere = config.namespaces.is_empty() || !config.settings.cluster_stacks.is_empty();
+    let resources = Arc::new(Resources::watch(
+        client,
+        (!is_everywhere).then_some(config.namespaces.as_slice()),
+    ));
     let mut running = JoinSet::new();
     for scope in scopes {
         let (children, streams) = Children::watch(client, scope.as_deref());
@@ -175,6 +192,7 @@ async fn controllers(
             recorder: Recorder::new(client.clone(), reporter),
             metrics: Arc::clone(metrics),
             references,
+            resources: Arc::clone(&resources),
             memory: Mutex::new(HashMap::new()),
         });
         running.spawn(control(
@@ -243,12 +261,15 @@ async fn control(
         };
     }
     let children = context.children.clone();
+    let resources = Arc::clone(&context.resources);
     let passes = controller.run(
         move |resource, context| {
             let children = children.clone();
+            let resources = Arc::clone(&resources);
             async move {
                 // A pass before the first list would take every object for missing or unwatched.
                 children.wait_until_listed().await;
+                resources.wait_until_listed().await;
                 reconcile(resource, context).await
             }
         },

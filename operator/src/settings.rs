@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::controller::validate::Reach;
+
 /// Repository of Prometheus' image; a stack's version is its tag.
 pub const PROMETHEUS_REPOSITORY: &str = "quay.io/prometheus/prometheus";
 /// Image of sidecar, querier and store gateway of this release.
@@ -58,6 +60,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How far the stacks of `namespace` may look.
+    pub fn reach(&self, namespace: &str) -> Reach {
+        if self.cluster_stacks.contains(namespace) {
+            Reach::Cluster
+        } else {
+            Reach::Namespace
+        }
+    }
+
     /// Returns whether `image` lies below an allowed prefix. A prefix ends at a separator, so that
     /// `quay.io/prometheus/prometheus` does not admit `quay.io/prometheus/prometheus-evil`.
     pub fn allows_image(&self, image: &str) -> bool {

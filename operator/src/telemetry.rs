@@ -58,6 +58,13 @@ struct WriteLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabels {
+    namespace: String,
+    stack: String,
+    kind: &'static str,
+}
+
 type GaugeI64 = Gauge<i64, AtomicI64>;
 
 /// The operator's metrics.
@@ -68,6 +75,8 @@ pub struct Metrics {
     errors: Family<ReasonLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
     leader: GaugeI64,
+    selected: Family<ResourceLabels, GaugeI64>,
+    rejected: Family<ResourceLabels, GaugeI64>,
     write_count: AtomicU64,
     pass_count: AtomicU64,
 }
@@ -80,6 +89,8 @@ impl Default for Metrics {
         let errors = Family::<ReasonLabels, Counter>::default();
         let writes = Family::<WriteLabels, Counter>::default();
         let leader = GaugeI64::default();
+        let selected = Family::<ResourceLabels, GaugeI64>::default();
+        let rejected = Family::<ResourceLabels, GaugeI64>::default();
         for result in ["success", "invalid", "error"] {
             // A series that is zero is seen; one that is missing is not.
             drop(reconciles.get_or_create(&ResultLabels { result }));
@@ -99,6 +110,16 @@ impl Default for Metrics {
         registry.register("writes", "Writes to the API server", writes.clone());
         registry.register("leader", "Whether this process leads", leader.clone());
         registry.register(
+            "resources_selected",
+            "Monitoring resources that a stack selects",
+            selected.clone(),
+        );
+        registry.register(
+            "resources_rejected",
+            "Selected monitoring resources that are left out because they are wrong",
+            rejected.clone(),
+        );
+        registry.register(
             "build",
             "Version of the operator",
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
@@ -110,6 +131,8 @@ impl Default for Metrics {
             errors,
             writes,
             leader,
+            selected,
+            rejected,
             write_count: AtomicU64::new(0),
             pass_count: AtomicU64::new(0),
         }
@@ -143,6 +166,37 @@ impl Metrics {
         };
         self.writes.get_or_create(&labels).inc();
         self.write_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says how many objects of a kind a stack selects, and how many of them are rejected.
+    pub fn set_resources(
+        &self,
+        namespace: &str,
+        stack: &str,
+        kind: &'static str,
+        selected: i64,
+        rejected: i64,
+    ) {
+        let labels = ResourceLabels {
+            namespace: namespace.to_owned(),
+            stack: stack.to_owned(),
+            kind,
+        };
+        self.selected.get_or_create(&labels).set(selected);
+        self.rejected.get_or_create(&labels).set(rejected);
+    }
+
+    /// Ends the series of a stack that is gone.
+    pub fn forget(&self, namespace: &str, stack: &str) {
+        for kind in crds::coreos::Kind::ALL {
+            let labels = ResourceLabels {
+                namespace: namespace.to_owned(),
+                stack: stack.to_owned(),
+                kind: kind.as_str(),
+            };
+            self.selected.remove(&labels);
+            self.rejected.remove(&labels);
+        }
     }
 
     /// Writes so far, the failed ones and status included.

@@ -5,6 +5,7 @@ mod operator {
     pub(crate) mod fixture;
     mod leadership;
     mod lifecycle;
+    mod monitors;
     mod prometheus;
     mod readiness;
     mod refusal;

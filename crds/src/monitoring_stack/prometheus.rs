@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::monitors::ScrapeLimits;
+use super::monitors::{Monitors, Rules};
 use super::workload::{ContainerOptions, PodOptions, SecretKey, Storage};
 
 /// The Prometheus replicas: each scrapes all targets and has its own volume.
@@ -52,6 +54,15 @@ pub struct Prometheus {
     /// cluster's administrator lets this namespace do so.
     #[serde(default)]
     pub default_scrapes: DefaultScrapes,
+    /// ServiceMonitors, PodMonitors, Probes and ScrapeConfigs whose targets are scraped.
+    #[serde(default)]
+    pub monitors: Monitors,
+    /// PrometheusRules that are evaluated.
+    #[serde(default)]
+    pub rules: Rules,
+    /// Upper bounds of every scrape.
+    #[serde(default)]
+    pub scrape_limits: ScrapeLimits,
     /// A Secret key with a YAML list of further scrape configurations. Keys that name files are
     /// refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +94,9 @@ impl Default for Prometheus {
             storage: default_storage(),
             scrape_interval: default_scrape_interval(),
             default_scrapes: DefaultScrapes::default(),
+            monitors: Monitors::default(),
+            rules: Rules::default(),
+            scrape_limits: ScrapeLimits::default(),
             additional_scrape_configs: None,
             rule_config_maps: Vec::new(),
             remote_write: Vec::new(),

@@ -14,7 +14,8 @@ pub struct MonitoringStackStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, one condition per component, and those that exist only while true: Reconciling,
-    /// Stalled, Paused, NoStorageClass, ScopeLimited, StreamIdentityChanged.
+    /// Stalled, Paused, NoStorageClass, ScopeLimited, ResourcesRejected, StreamIdentityChanged,
+    /// DuplicateStream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -45,6 +46,43 @@ pub struct MonitoringStackStatus {
     /// External labels of the stream, without the replica label, as last applied.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub external_labels: BTreeMap<String, String>,
+    /// How many monitoring resources of each kind are selected and how many of them are rejected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind"]))]
+    pub selected: Vec<Selected>,
+    /// The first 50 selected resources that are left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub rejected: Vec<Rejected>,
+}
+
+/// Selected monitoring resources of one kind.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Selected {
+    /// The kind, e.g. `ServiceMonitor`.
+    pub kind: String,
+    /// Number of objects that the stack selects.
+    pub selected: u32,
+    /// Number of those that are left out because they are wrong.
+    #[serde(default)]
+    pub rejected: u32,
+}
+
+/// One monitoring resource that is left out.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// The kind, e.g. `ServiceMonitor`.
+    pub kind: String,
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// Class of the problem, e.g. `InvalidConfiguration`.
+    pub reason: String,
+    /// What is wrong and where.
+    pub message: String,
 }
 
 /// Addresses inside the cluster.

@@ -23,6 +23,7 @@ mod prometheus;
 pub mod prometheus_config;
 mod query;
 mod rbac;
+mod rule_files;
 mod scrape;
 mod services;
 mod store;
@@ -35,6 +36,7 @@ pub enum Kind {
     RoleBinding,
     Service,
     Secret,
+    ConfigMap,
     PodDisruptionBudget,
     NetworkPolicy,
     StatefulSet,
@@ -45,12 +47,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ServiceAccount,
         Self::ClusterRoleBinding,
         Self::RoleBinding,
         Self::Service,
         Self::Secret,
+        Self::ConfigMap,
         Self::PodDisruptionBudget,
         Self::NetworkPolicy,
         Self::StatefulSet,
@@ -62,7 +65,7 @@ impl Kind {
     /// Group and version, as `apiVersion` has them.
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::ServiceAccount | Self::Service | Self::Secret => "v1",
+            Self::ServiceAccount | Self::Service | Self::Secret | Self::ConfigMap => "v1",
             Self::ClusterRoleBinding | Self::RoleBinding => "rbac.authorization.k8s.io/v1",
             Self::PodDisruptionBudget => "policy/v1",
             Self::NetworkPolicy => "networking.k8s.io/v1",
@@ -79,6 +82,7 @@ impl Kind {
             Self::RoleBinding => "RoleBinding",
             Self::Service => "Service",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::StatefulSet => "StatefulSet",
             Self::Deployment => "Deployment",
@@ -96,6 +100,7 @@ impl Kind {
             Self::RoleBinding => "rolebindings",
             Self::Service => "services",
             Self::Secret => "secrets",
+            Self::ConfigMap => "configmaps",
             Self::PodDisruptionBudget => "poddisruptionbudgets",
             Self::StatefulSet => "statefulsets",
             Self::Deployment => "deployments",
@@ -148,6 +153,7 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     objects.extend(network_policy::objects(stack));
     objects.extend(autoscaling::object(stack));
     objects.extend(prometheus::objects(stack, &template));
+    objects.extend(rule_files::objects(stack));
     objects.push(query::object(stack));
     objects.extend(alertmanager::objects(stack));
     objects.extend(exporters::objects(stack));

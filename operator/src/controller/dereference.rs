@@ -9,6 +9,8 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::exporters::Owner;
+use crate::coreos::Resource;
+use crate::coreos::material::{Content, Holder, Material, Reference};
 use crate::names::{Component, Names};
 
 /// Annotation of the cluster's default StorageClass.
@@ -25,6 +27,10 @@ pub struct References {
     pub missing_rule_config_maps: BTreeSet<String>,
     /// Other stacks that run cluster-wide exporters this one wants too.
     pub exporter_owners: BTreeMap<Component, Owner>,
+    /// Monitoring resources that the stack selects, in order.
+    pub resources: Vec<Resource>,
+    /// Secrets and ConfigMaps that they name.
+    pub material: Material,
     /// Whether a claim without a class gets one; `None` where nobody asked.
     pub has_default_storage_class: Option<bool>,
 }
@@ -84,10 +90,19 @@ pub fn has_embedded_storage(resource: &MonitoringStack) -> bool {
 ///
 /// # Errors
 /// Where the API server could not be asked. What does not exist is no error.
-pub async fn dereference(client: &Client, resource: &MonitoringStack) -> kube::Result<References> {
+pub async fn dereference(
+    client: &Client,
+    resource: &MonitoringStack,
+    selected: Vec<Resource>,
+    named: &BTreeSet<Reference>,
+) -> kube::Result<References> {
     let namespace = resource.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let mut references = References::default();
+    let mut references = References {
+        resources: selected,
+        material: material(client, named).await?,
+        ..References::default()
+    };
     for name in referenced_secrets(&resource.spec) {
         if let Some(secret) = secrets.get_opt(&name).await? {
             references.secrets.insert(name, data_of(secret));
@@ -116,6 +131,43 @@ pub async fn dereference(client: &Client, resource: &MonitoringStack) -> kube::R
         references.has_default_storage_class = Some(has_default_storage_class(client).await?);
     }
     Ok(references)
+}
+
+/// Reads what monitoring resources name. What does not exist, or may not be read, is no error.
+async fn material(client: &Client, named: &BTreeSet<Reference>) -> kube::Result<Material> {
+    let mut contents = BTreeMap::new();
+    for reference in named {
+        let (namespace, name) = (&reference.namespace, &reference.name);
+        let found = match reference.holder {
+            Holder::Secret => Api::<Secret>::namespaced(client.clone(), namespace)
+                .get_opt(name)
+                .await
+                .map(|secret| secret.map(data_of)),
+            Holder::ConfigMap => Api::<ConfigMap>::namespaced(client.clone(), namespace)
+                .get_opt(name)
+                .await
+                .map(|config_map| config_map.map(text_of)),
+        };
+        let content = match found {
+            Ok(Some(data)) => Content::Data(data),
+            Ok(None) => Content::Missing,
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Content::Forbidden,
+            Err(error) => return Err(error),
+        };
+        contents.insert(reference.clone(), content);
+    }
+    Ok(Material::new(contents))
+}
+
+fn text_of(config_map: ConfigMap) -> SecretData {
+    let texts = config_map.data.unwrap_or_default().into_iter();
+    let bytes = config_map.binary_data.unwrap_or_default().into_iter();
+    SecretData(
+        texts
+            .map(|(key, text)| (key, text.into_bytes()))
+            .chain(bytes.map(|(key, bytes)| (key, bytes.0)))
+            .collect(),
+    )
 }
 
 fn data_of(secret: Secret) -> SecretData {

@@ -16,6 +16,7 @@ mod configuration;
 mod exporters;
 mod facts;
 mod failure;
+pub mod resources;
 mod scope;
 mod storage;
 mod stream;
@@ -63,6 +64,7 @@ pub fn status(
     let conditions = match outcome {
         Outcome::Observed(observed) => {
             facts::describe(&mut status, previous, observed);
+            resources::describe(&mut status, &observed.stack.monitored.verdicts);
             observed_conditions(observed, previous, generation)
         }
         Outcome::Invalid(invalid) => failure::invalid_conditions(previous, invalid),
@@ -154,6 +156,7 @@ fn observed_conditions(
     }
     conditions.extend(storage::no_storage_class(observed));
     conditions.extend(scope::scope_limited(stack));
+    conditions.extend(resources::rejected(&stack.monitored.verdicts));
     conditions.extend(stream::stream_identity(observed, previous, generation));
     conditions
 }

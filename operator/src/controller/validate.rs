@@ -10,6 +10,7 @@ use crds::MonitoringStack;
 use kube::ResourceExt as _;
 
 use super::dereference::References;
+use crate::coreos::Translation;
 use crate::names::Names;
 use crate::settings::Settings;
 
@@ -19,6 +20,7 @@ pub mod bucket;
 mod exporters;
 mod identity;
 mod images;
+mod monitors;
 mod network_policy;
 mod object_storage;
 mod parts;
@@ -110,6 +112,8 @@ pub struct Stack {
     pub operator_namespace: String,
     /// Namespaces whose stacks may scrape this stack's cluster-wide exporters.
     pub cluster_stacks: Vec<String>,
+    /// What the selected monitoring resources come to.
+    pub monitored: Translation,
 }
 
 /// How far a stack's Prometheus may look.
@@ -166,18 +170,16 @@ impl Check<'_> {
         let namespace = resource.namespace().unwrap_or_default();
         self.name(&name);
         let external_labels = self.external_labels(spec, &namespace, &name);
-        let reach = if self.settings.cluster_stacks.contains(&namespace) {
-            Reach::Cluster
-        } else {
-            Reach::Namespace
-        };
+        let reach = self.settings.reach(&namespace);
+        let prometheus = self.prometheus(spec, &name);
+        let monitored = self.monitors(spec, &namespace, reach, &prometheus);
         Stack {
             names: Names::new(&namespace, &name, spec.naming.as_ref()),
             uid: resource.uid().unwrap_or_default(),
             external_labels,
             replica_label: spec.replica_label_name.clone(),
             object_storage: self.object_storage(spec),
-            prometheus: self.prometheus(spec, &name),
+            prometheus,
             sidecar: self.sidecar(spec),
             query: self.query(spec),
             store: self.store(spec),
@@ -191,6 +193,7 @@ impl Check<'_> {
             reach,
             operator_namespace: self.settings.operator_namespace.clone(),
             cluster_stacks: self.settings.cluster_stacks.iter().cloned().collect(),
+            monitored,
         }
     }
 }

@@ -32,6 +32,23 @@ fn new_values() -> Vec<(&'static str, Value)> {
         ("apiserver", json!(false)),
         ("pods", json!(false)),
         ("services", json!(false)),
+        ("monitors.kinds", json!(["PodMonitor"])),
+        (
+            "selector",
+            json!({ "matchLabels": { "team": "elsewhere" } }),
+        ),
+        (
+            "namespaceSelector",
+            json!({ "matchLabels": { "team": "b" } }),
+        ),
+        ("rules.enabled", json!(false)),
+        ("scrapeLimits.samples", json!(7)),
+        ("scrapeLimits.targets", json!(7)),
+        ("scrapeLimits.labels", json!(7)),
+        ("scrapeLimits.labelNameLength", json!(7)),
+        ("scrapeLimits.labelValueLength", json!(7)),
+        ("scrapeLimits.droppedTargets", json!(7)),
+        ("scrapeLimits.bodySize", json!("7MB")),
         ("additionalScrapeConfigs.name", json!("second")),
         ("additionalScrapeConfigs.key", json!("other-jobs.yaml")),
         ("ruleConfigMaps", json!(["other"])),
@@ -189,8 +206,41 @@ fn secrets() -> String {
     text
 }
 
+/// A monitor and a rule in the stack's namespace, and the same in another one.
+fn monitoring_resources() -> String {
+    let mut text = String::from(
+        "---\nkind: Namespace\napiVersion: v1\nmetadata: {name: b, labels: {team: b}}\n",
+    );
+    for namespace in ["ns", "b"] {
+        let object = |kind: &str, spec: Value| {
+            json!({
+                "apiVersion": "monitoring.coreos.com/v1",
+                "kind": kind,
+                "metadata": { "name": "one", "namespace": namespace, "uid": "u" },
+                "spec": spec,
+            })
+        };
+        let monitor = json!({ "selector": {}, "endpoints": [{ "port": "web" }] });
+        let rule =
+            json!({ "groups": [{ "name": "g", "rules": [{ "alert": "A", "expr": "up" }] }] });
+        for object in [
+            object("ServiceMonitor", monitor),
+            object("PrometheusRule", rule),
+        ] {
+            text.push_str("---\n");
+            text.push_str(&crate::yaml::document(&object));
+        }
+    }
+    text
+}
+
 fn rendered(resource: &Value) -> String {
-    let input = format!("{}---\n{}", secrets(), crate::yaml::document(resource));
+    let input = format!(
+        "{}{}---\n{}",
+        secrets(),
+        monitoring_resources(),
+        crate::yaml::document(resource)
+    );
     let settings = Settings {
         cluster_stacks: ["ns".to_owned()].into(),
         ..Settings::default()
@@ -200,7 +250,13 @@ fn rendered(resource: &Value) -> String {
 
 /// Paths of all leaves of ours: Kubernetes' own types and free maps are one leaf each.
 fn leaves(schema: &Value, path: &str, found: &mut Vec<String>) {
-    const CORE_TYPES: [&str; 3] = ["affinity", "tolerations", "topologySpreadConstraints"];
+    const CORE_TYPES: [&str; 5] = [
+        "affinity",
+        "tolerations",
+        "topologySpreadConstraints",
+        "selector",
+        "namespaceSelector",
+    ];
     let name = path.rsplit('.').next().unwrap_or_default();
     let items = schema
         .get("items")

@@ -101,6 +101,7 @@ fn every_golden_object_fits_its_kubernetes_type() {
                 "RoleBinding" => again::<rbac::RoleBinding>(&object),
                 "Service" => again::<core::Service>(&object),
                 "Secret" => again::<core::Secret>(&object),
+                "ConfigMap" => again::<core::ConfigMap>(&object),
                 "PodDisruptionBudget" => again::<policy::PodDisruptionBudget>(&object),
                 "StatefulSet" => again::<apps::StatefulSet>(&object),
                 "Deployment" => again::<apps::Deployment>(&object),

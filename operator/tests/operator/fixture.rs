@@ -96,6 +96,7 @@ async fn prepare(kubeconfig: &Path) {
         "rbac/exporter_roles.yaml",
         "rbac/user_roles.yaml",
         "rbac/bindings.yaml",
+        "coreos-crds/role.yaml",
     ] {
         let text = std::fs::read_to_string(config.join(file)).expect(file);
         for document in text.split("---\n").filter(|text| text.contains("kind:")) {
@@ -286,15 +287,25 @@ impl Scene {
 
     /// Starts an operator for this namespace, whose stacks may reach the whole cluster.
     pub(crate) async fn operator(&self, identity: &str) -> Operator {
-        self.start(identity, &[&self.namespace]).await
+        self.start(identity, &[&self.namespace], false).await
+    }
+
+    /// Starts an operator that installs the definitions of monitoring resources.
+    pub(crate) async fn operator_with_definitions(&self, identity: &str) -> Operator {
+        self.start(identity, &[&self.namespace], true).await
     }
 
     /// Starts an operator whose administrator lets no stack reach beyond its namespace.
     pub(crate) async fn operator_without_leave(&self, identity: &str) -> Operator {
-        self.start(identity, &[]).await
+        self.start(identity, &[], false).await
     }
 
-    async fn start(&self, identity: &str, cluster_stacks: &[&str]) -> Operator {
+    async fn start(
+        &self,
+        identity: &str,
+        cluster_stacks: &[&str],
+        install_coreos_crds: bool,
+    ) -> Operator {
         let metrics = Arc::new(Metrics::default());
         let shutdown = CancellationToken::new();
         let config = Config {
@@ -306,6 +317,7 @@ impl Scene {
             namespace: self.namespace.clone(),
             identity: identity.to_owned(),
             listen: ([127, 0, 0, 1], 0).into(),
+            install_coreos_crds,
         };
         let client = operator_of(self.kubeconfig).await;
         let task = tokio::spawn(run(client, config, Arc::clone(&metrics), shutdown.clone()));

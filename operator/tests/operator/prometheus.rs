@@ -25,18 +25,19 @@ fn programs() -> Option<PathBuf> {
 fn objects() -> Vec<(PathBuf, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     let mut objects = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("folder") {
+    let entries = |folder: &Path| std::fs::read_dir(folder).expect("folder");
+    for entry in entries(&folder).chain(entries(&folder.join("coreos"))) {
         let path = entry.expect("entry").path();
-        if path.to_string_lossy().ends_with(".golden.yaml") {
+        if path.is_dir() || path.to_string_lossy().ends_with(".golden.yaml") {
             continue;
         }
         let input = std::fs::read_to_string(&path).expect("case");
         let settings = Settings {
-            cluster_stacks: ["monitoring".to_owned()].into(),
+            cluster_stacks: ["monitoring".to_owned(), "shop".to_owned()].into(),
             ..Settings::default()
         };
         let output = render(&input, &settings).expect("renders");
-        for text in output.split("---\n").filter(|text| !text.is_empty()) {
+        for text in output.split("---\n").filter(|text| text.contains("kind:")) {
             objects.push((path.clone(), serde_saphyr::from_str(text).expect("YAML")));
         }
     }
@@ -55,7 +56,9 @@ fn promtool_takes_every_rendered_configuration() {
         };
         let name = path.file_name().expect("name");
         let file = folder.join(name);
-        let config = template.replace("$(POD_NAME)", "main-prometheus-0");
+        let config = template
+            .replace("$(POD_NAME)", "main-prometheus-0")
+            .replace("$(SHARD)", "0");
         std::fs::write(&file, config).expect("written");
         let output = Command::new(programs.join("promtool"))
             .args(["check", "config", "--syntax-only"])
@@ -67,6 +70,32 @@ fn promtool_takes_every_rendered_configuration() {
         checked += 1;
     }
     assert!(checked >= 4, "only {checked} configurations");
+}
+
+#[test]
+fn promtool_takes_every_rule_file() {
+    let Some(programs) = programs() else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promtool-rules");
+    std::fs::create_dir_all(&folder).expect("folder");
+    let mut checked = 0;
+    for (path, object) in objects() {
+        if object["kind"] != "ConfigMap" {
+            continue;
+        }
+        for (name, text) in object["data"].as_object().expect("files") {
+            let file = folder.join(name);
+            std::fs::write(&file, text.as_str().expect("text")).expect("written");
+            let output = Command::new(programs.join("promtool"))
+                .args(["check", "rules"])
+                .arg(&file)
+                .output()
+                .expect("promtool runs");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{}: {text}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 1, "only {checked} rule files");
 }
 
 #[test]

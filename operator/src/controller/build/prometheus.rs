@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::services::{GRPC_PORT, HTTP_PORT, WEB_PORT};
-use super::{Kind, Object, object, object_storage, pod, prometheus_config};
+use super::{Kind, Object, object, object_storage, pod, prometheus_config, rule_files};
 use crate::controller::validate::{Prometheus, Stack};
 use crate::names::{Component, STORE_API_LABEL};
 
@@ -19,6 +19,8 @@ const TEMPLATE_DIR: &str = "/etc/prometheus/template";
 const OUT_DIR: &str = "/etc/prometheus/out";
 /// Folder with one folder per rule ConfigMap.
 pub(super) const RULES_DIR: &str = "/etc/prometheus/rules";
+/// Folder with the files of selected PrometheusRules.
+pub(super) const SELECTED_RULES_DIR: &str = "/etc/prometheus/selected-rules";
 /// File in which the sidecar notes uploaded blocks. Prometheus compares the path literally.
 const SHIPPER_FILE: &str = "/prometheus/thanos.shipper.json";
 /// Time for Prometheus to write its head to disk.
@@ -54,6 +56,9 @@ fn stateful_set(stack: &Stack) -> Object {
         // Optional: a ConfigMap that comes later must not keep a replica from starting.
         json!({ "name": format!("rules-{index}"), "configMap": { "name": name, "optional": true } })
     }));
+    if prometheus.uses_rules {
+        volumes.push(rule_files::volume(stack));
+    }
     volumes.extend(
         stack
             .object_storage
@@ -184,6 +189,9 @@ fn sidecar(stack: &Stack) -> Value {
     for name in &stack.prometheus.rule_config_maps {
         args.push(format!("--reloader.rule-dir={RULES_DIR}/{name}"));
     }
+    if stack.prometheus.uses_rules {
+        args.push(format!("--reloader.rule-dir={SELECTED_RULES_DIR}"));
+    }
     if let Some(storage) = &stack.object_storage {
         args.push(object_storage::flag(storage));
     }
@@ -204,6 +212,8 @@ fn sidecar(stack: &Stack) -> Value {
     let mut environment = vec![
         json!({ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }),
     ];
+    // A relabeling keeps each target for one group of replicas by it.
+    environment.push(json!({ "name": "SHARD", "value": "0" }));
     environment.extend(pod::environment(&stack.proxy));
     container["env"] = environment.into();
     let mut mounts = vec![
@@ -237,4 +247,11 @@ fn rule_mounts(prometheus: &Prometheus) -> impl Iterator<Item = Value> {
                 "readOnly": true,
             })
         })
+        .chain(prometheus.uses_rules.then(|| {
+            json!({
+                "name": rule_files::VOLUME,
+                "mountPath": SELECTED_RULES_DIR,
+                "readOnly": true,
+            })
+        }))
 }

@@ -1,9 +1,11 @@
 //! The template of Prometheus' configuration. The sidecar replaces `$(POD_NAME)` in it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::prometheus::RULES_DIR;
+use super::prometheus::{RULES_DIR, SELECTED_RULES_DIR};
 use super::scrape;
 use crate::controller::validate::{RemoteWrite, Stack};
 use crate::names::{Component, hex};
@@ -36,6 +38,7 @@ pub fn template(stack: &Stack) -> String {
     if prometheus.scrape_interval_ms < SCRAPE_TIMEOUT_MS {
         global["scrape_timeout"] = prometheus.scrape_interval.as_str().into();
     }
+    prometheus.bounds.set_global(&mut global);
     let mut config = json!({
         "global": global,
         "scrape_configs": scrape::configs(stack),
@@ -50,11 +53,14 @@ pub fn template(stack: &Stack) -> String {
     if stack.alertmanager.is_some() {
         config["alerting"]["alertmanagers"] = json!([alertmanager(stack)]);
     }
-    let rules: Vec<String> = prometheus
+    let mut rules: Vec<String> = prometheus
         .rule_config_maps
         .iter()
         .flat_map(|name| ["yaml", "yml"].map(|end| format!("{RULES_DIR}/{name}/*.{end}")))
         .collect();
+    if prometheus.uses_rules {
+        rules.push(format!("{SELECTED_RULES_DIR}/*.yaml"));
+    }
     if !rules.is_empty() {
         config["rule_files"] = json!(rules);
     }
@@ -66,7 +72,27 @@ pub fn template(stack: &Stack) -> String {
             .map(|endpoint| remote_write(endpoint, uses_proxy))
             .collect();
     }
-    crate::yaml::document(&config)
+    format!(
+        "{}{}",
+        rules_note(&stack.monitored.rule_files),
+        crate::yaml::document(&config)
+    )
+}
+
+/// A comment that changes with the selected rules. So a changed rule changes the template's hash,
+/// the replicas are nudged to fetch both, and the status waits for them.
+fn rules_note(config_maps: &[BTreeMap<String, String>]) -> String {
+    if config_maps.iter().all(BTreeMap::is_empty) {
+        return String::new();
+    }
+    let mut digest = Sha256::new();
+    for (name, text) in config_maps.iter().flatten() {
+        digest.update(name);
+        digest.update([0]);
+        digest.update(text);
+        digest.update([0]);
+    }
+    format!("# selected rules: {}\n", hex(&digest.finalize()))
 }
 
 /// Every replica of the stack's own Alertmanager: each must get every alert.

@@ -1,4 +1,5 @@
-//! Scrape configurations: the stack's own components, then the ready-made jobs, then the user's.
+//! Scrape configurations: the stack's own components, then the ready-made jobs, then those of
+//! monitoring resources, then the user's raw ones.
 
 use serde_json::{Value, json};
 
@@ -71,6 +72,7 @@ pub(super) fn configs(stack: &Stack) -> Vec<Value> {
     if scrapes.services {
         configs.push(annotated_services(stack));
     }
+    configs.extend(stack.monitored.jobs.iter().cloned());
     configs.extend(stack.prometheus.additional_scrape_configs.iter().cloned());
     configs
 }

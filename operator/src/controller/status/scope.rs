@@ -9,6 +9,12 @@ pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
         return None;
     }
     let scrapes = &stack.prometheus.scrapes;
+    let prometheus = &stack.prometheus;
+    let narrowed = stack
+        .monitored
+        .verdicts
+        .iter()
+        .any(|verdict| verdict.is_narrowed);
     let left_out: Vec<&str> = [
         ("kubelet", scrapes.kubelet),
         ("cadvisor", scrapes.cadvisor),
@@ -18,6 +24,11 @@ pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
             stack.kube_state_metrics.place == Place::NoLeave,
         ),
         ("nodeExporter", stack.node_exporter.place == Place::NoLeave),
+        (
+            "monitoring resources of other namespaces",
+            prometheus.selects_namespaces,
+        ),
+        ("targets of monitors in other namespaces", narrowed),
     ]
     .into_iter()
     .filter_map(|(name, wanted)| wanted.then_some(name))
@@ -30,7 +41,7 @@ pub(super) fn scope_limited(stack: &Stack) -> Option<Draft> {
         true,
         "NamespaceNotInClusterStacks",
         format!(
-            "left out: {}; pods and services are scraped in namespace {} only. Ask the administrator to add the namespace to --cluster-stacks, or switch these off",
+            "left out: {}; pods and services are scraped in namespace {} only. Ask the administrator to add the namespace to --cluster-stacks, or do not ask for these",
             left_out.join(", "),
             stack.names.namespace
         ),

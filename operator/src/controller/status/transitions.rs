@@ -21,8 +21,7 @@ pub fn transitions(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> 
             .conditions
             .iter()
             .find(|other| other.type_ == condition.type_);
-        let is_abnormal_type =
-            !condition.type_.ends_with("Ready") && condition.type_ != "PrometheusConfigured";
+        let is_abnormal_type = is_abnormal(&condition.type_);
         let flipped = match before {
             None => {
                 is_abnormal_type
@@ -45,7 +44,27 @@ pub fn transitions(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> 
             is_warning: !is_good,
         });
     }
+    for condition in &old.conditions {
+        let is_gone = new
+            .conditions
+            .iter()
+            .all(|other| other.type_ != condition.type_);
+        // What is said only while true is over; components that are not wanted any more are none.
+        if is_gone && is_abnormal(&condition.type_) && condition.type_ != "Reconciling" {
+            transitions.push(Transition {
+                kind: condition.type_.clone(),
+                reason: format!("{}Over", condition.type_),
+                message: format!("no longer so: {}", condition.message),
+                is_warning: false,
+            });
+        }
+    }
     transitions
+}
+
+/// Whether a condition exists only while something is wrong or unusual.
+fn is_abnormal(kind: &str) -> bool {
+    !kind.ends_with("Ready") && kind != "PrometheusConfigured"
 }
 
 fn is_stalled(status: &MonitoringStackStatus) -> bool {

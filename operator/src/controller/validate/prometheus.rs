@@ -8,6 +8,7 @@ use crds::workload::PodOptions;
 use serde_json::Value;
 
 use super::{Check, Container, Reason, RemoteWrite, Volume, args, scrape_configs};
+use crate::coreos::limits::Bounds;
 use crate::settings::PROMETHEUS_REPOSITORY;
 
 /// Oldest Prometheus whose flags and answers the stack relies on.
@@ -32,8 +33,16 @@ pub struct Prometheus {
     pub scrape_interval: String,
     pub scrape_interval_ms: i64,
     pub scrapes: DefaultScrapes,
+    /// Among how many groups of replicas targets are spread.
+    pub shards: i32,
+    /// Upper bounds of every scrape.
+    pub bounds: Bounds,
     pub additional_scrape_configs: Vec<Value>,
     pub rule_config_maps: Vec<String>,
+    /// Whether monitoring resources of other namespaces are asked for.
+    pub selects_namespaces: bool,
+    /// Whether PrometheusRules are selected at all.
+    pub uses_rules: bool,
     pub remote_write: Vec<RemoteWrite>,
     pub container: Container,
     pub pod: PodOptions,
@@ -103,8 +112,13 @@ impl Check<'_> {
             scrape_interval: section.scrape_interval.clone(),
             scrape_interval_ms,
             scrapes: section.default_scrapes.clone(),
+            shards: 1,
+            bounds: Bounds::new(&section.scrape_limits),
             additional_scrape_configs: self.additional_scrape_configs(spec, name),
             rule_config_maps: self.rule_config_maps(spec),
+            selects_namespaces: section.monitors.namespace_selector.is_some()
+                || section.rules.namespace_selector.is_some(),
+            uses_rules: section.rules.enabled,
             remote_write: self.remote_write(spec),
             container: self.container(path, &section.container, &args::PROMETHEUS),
             pod: self.pod(path, &section.pod),

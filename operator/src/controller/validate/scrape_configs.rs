@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::coreos::job::unknown_variable;
+
 /// Names of the ready-made jobs.
 pub const READY_MADE_JOBS: [&str; 7] = [
     "kubelet",
@@ -19,7 +21,9 @@ pub const READY_MADE_JOBS: [&str; 7] = [
 /// Whether the operator itself may use `job` in `stack`'s configuration; Prometheus refuses a
 /// configuration that has one name twice.
 fn is_reserved(job: &str, stack: &str) -> bool {
+    const MONITORS: [&str; 4] = ["serviceMonitor/", "podMonitor/", "probe/", "scrapeConfig/"];
     READY_MADE_JOBS.contains(&job)
+        || MONITORS.iter().any(|prefix| job.starts_with(prefix))
         || job.strip_prefix(stack).is_some_and(|rest| {
             rest == "-prometheus" || rest == "-alertmanager" || rest.starts_with("-thanos-")
         })
@@ -76,33 +80,18 @@ fn check(value: &Value, job: &str, path: &str) -> Result<(), String> {
             .iter()
             .enumerate()
             .try_for_each(|(i, item)| check(item, job, &format!("{path}[{i}]"))),
-        Value::String(text) => check_variables(text, job, path),
+        Value::String(text) => match unknown_variable(text) {
+            Some(name) => Err(format!(
+                "job {job:?}: {path} uses $({name}); only $(POD_NAME) and $(SHARD) are known"
+            )),
+            None => Ok(()),
+        },
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 
 fn names_a_file(key: &str) -> bool {
     key.ends_with("_file") || key.ends_with("_files") || key == "files" || key == "file_sd_configs"
-}
-
-/// The sidecar replaces `$(NAME)` when it writes the configuration; a name it does not know would
-/// make every reload fail.
-fn check_variables(text: &str, job: &str, path: &str) -> Result<(), String> {
-    let mut rest = text;
-    while let Some((_, tail)) = rest.split_once("$(") {
-        let Some((name, after)) = tail.split_once(')') else {
-            return Ok(());
-        };
-        let is_name =
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if is_name && name != "POD_NAME" {
-            return Err(format!(
-                "job {job:?}: {path} uses $({name}); only $(POD_NAME) is known"
-            ));
-        }
-        rest = after;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -168,7 +157,7 @@ mod tests {
             ),
             (
                 "- job_name: a\n  b: $(HOME)",
-                "job \"a\": b uses $(HOME); only $(POD_NAME) is known",
+                "job \"a\": b uses $(HOME); only $(POD_NAME) and $(SHARD) are known",
             ),
             (
                 "- job_name: demo-thanos-query",
