@@ -22,6 +22,7 @@ use crate::bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
 use crate::conditional::{Condition, Version};
 use crate::error::{BucketError, ErrorKind, Operation};
 use crate::folder::{self, PutIfError};
+use crate::page_cache::CachedFolder;
 use crate::parts;
 
 /// How objects are written.
@@ -46,6 +47,8 @@ pub struct ObjectStoreBucket {
     write: WriteOptions,
     conditional: Conditional,
     container: Option<Arc<Container>>,
+    /// Present for a folder: what is in memory need not be waited for.
+    cached: Option<Arc<CachedFolder>>,
 }
 
 /// How conditions of writes are kept.
@@ -65,6 +68,7 @@ impl ObjectStoreBucket {
             write,
             conditional: Conditional::Native,
             container: None,
+            cached: None,
         }
     }
 
@@ -116,8 +120,10 @@ impl ObjectStoreBucket {
             attributes,
         };
         let store = Arc::new(store);
+        let cached = Some(Arc::new(CachedFolder::open(directory)?));
         Ok(Self {
             conditional: Conditional::Folder(Arc::clone(&store), directory.into()),
+            cached,
             ..Self::new(store, &directory.display().to_string(), write)
         })
     }
@@ -297,6 +303,10 @@ impl Bucket for ObjectStoreBucket {
         let path = self.path(Operation::GetRange, name).await?;
         if range.start >= range.end {
             return Ok(Bytes::new());
+        }
+        let cached = self.cached.as_ref();
+        if let Some(bytes) = cached.and_then(|cached| cached.range(path.as_ref(), &range)) {
+            return Ok(bytes);
         }
         // Services in Go read a last byte behind 2^63 as no range at all.
         let wanted = if range.end > i64::MAX as u64 {

@@ -6,6 +6,7 @@
 //! - [`error`]: what goes wrong, by kind;
 //! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`], `gcs` and `azure`
 //!   turn Thanos' settings into clients, over the HTTP client of `client`;
+//!   `page_cache` reads at once what of a folder is in memory;
 //! - [`prefix`], [`retry`], [`metered`], [`fault`]: buckets around a bucket;
 //! - [`connect()`]: from configuration to a bucket ready for use; [`create()`] makes it first;
 //! - [`testsuite`]: what any bucket must pass.
@@ -27,6 +28,7 @@ pub mod fault;
 mod folder;
 mod gcs;
 pub mod metered;
+mod page_cache;
 mod parts;
 pub mod prefix;
 pub mod retry;
