@@ -17,16 +17,19 @@ pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
     }
     let value = value.abs();
     // Most samples are whole numbers; up to 2^53 their digits are the shortest form.
-    if value < 9_007_199_254_740_992.0 && value.fract() == 0.0 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "in 0..2^53"
-        )]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and then is not equal"
+    )]
+    if value < 9_007_199_254_740_992.0 && value as u64 as f64 == value {
         push_u64(out, value as u64);
         return;
     }
-    let mut buffer = ryu::Buffer::new();
+    if push_few_decimals(out, value) {
+        return;
+    }
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
     match text.split_once('e') {
         None => {
@@ -34,6 +37,38 @@ pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
         }
         Some((mantissa, exponent)) => push_scientific(out, value, mantissa, exponent),
     }
+}
+
+/// Decimals that [`push_few_decimals`] writes, and what makes them whole.
+const FEW: usize = 6;
+const FEW_SCALE: f64 = 1e6;
+
+/// Appends a positive value that is a number of at most six decimals and fifteen digits; returns false
+/// for any other. No two such numbers are the same float, so the one that is this float is the shortest.
+fn push_few_decimals(out: &mut Vec<u8>, value: f64) -> bool {
+    if value >= 1e15 / FEW_SCALE {
+        return false;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in 0..10^15"
+    )]
+    let scaled = (value * FEW_SCALE + 0.5) as u64;
+    // A quotient is rounded once, as reading the decimal is.
+    if scaled as f64 / FEW_SCALE != value {
+        return false;
+    }
+    let (whole, mut fraction) = (scaled / 1_000_000, scaled % 1_000_000);
+    push_u64(out, whole);
+    let mut digits = [b'.'; FEW + 1];
+    for digit in digits[1..].iter_mut().rev() {
+        *digit = b'0' + (fraction % 10) as u8;
+        fraction /= 10;
+    }
+    let end = digits.iter().rposition(|digit| *digit != b'0');
+    out.extend_from_slice(digits.get(..=end.unwrap_or(0)).unwrap_or_default());
+    true
 }
 
 fn push_scientific(out: &mut Vec<u8>, value: f64, mantissa: &str, exponent: &str) {
@@ -97,16 +132,8 @@ pub(super) fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
 }
 
 /// Appends the decimal digits of `value`.
-pub(super) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
-    let start = out.len();
-    loop {
-        out.push(b'0' + (value % 10) as u8);
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out[start..].reverse();
+pub(super) fn push_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]
@@ -177,6 +204,12 @@ mod tests {
             (950_083_743_224_801.25, "950083743224801.2"),
             (123_456_789_012_345.125, "123456789012345.12"),
             (123_456_789_012_345.375, "123456789012345.38"),
+            (7.58, "7.58"),
+            (0.000_001, "0.000001"),
+            (0.000_000_5, "5e-07"),
+            (0.3 - 0.2, "0.09999999999999998"),
+            (999_999_999.999_999, "999999999.999999"),
+            (1_000_000_000.5, "1000000000.5"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
@@ -202,6 +235,17 @@ mod tests {
         }
     }
 
+    /// By another library, whose ties go to the even digit too.
+    fn check_digits(value: f64) {
+        let mut buffer = ryu::Buffer::new();
+        let digits = |text: &str| -> String {
+            let mantissa = text.split_once('e').map_or(text, |(mantissa, _)| mantissa);
+            let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+            digits.trim_matches('0').to_owned()
+        };
+        assert_eq!(digits(&float(value)), digits(buffer.format_finite(value)));
+    }
+
     proptest! {
         /// Rust too prints the shortest digits, though it breaks ties between them another way.
         #[test]
@@ -209,6 +253,7 @@ mod tests {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             check_shortest(value);
+            check_digits(value);
         }
 
         #[test]
@@ -216,6 +261,20 @@ mod tests {
             check_shortest(value);
             check_shortest(value.trunc());
             check_shortest((value / 1e9).round() / 1e3);
+            check_digits(value);
+            check_digits(value / 1e9);
+        }
+
+        #[test]
+        fn few_decimals_are_written_as_they_are_read(
+            digits in 0u64..10_000_000_000_000_000,
+            decimals in 0u32..9,
+        ) {
+            #[expect(clippy::cast_precision_loss, reason = "any float will do")]
+            let value = digits as f64 / 10f64.powi(decimals.cast_signed());
+            check_shortest(value);
+            check_shortest(value.next_up());
+            check_digits(value);
         }
     }
 }
