@@ -261,6 +261,11 @@ async fn reconcile_resource(
         .pods(&stack.names)
         .await
         .map_err(ReconcileError::Observe)?;
+    let growing_claims = context
+        .observer
+        .growing_claims(&stack.names)
+        .await
+        .map_err(ReconcileError::Observe)?;
     let has_stale_replica = pods.iter().any(|pod| is_stale(pod, &desired.config_hash));
     if mode == Mode::Write {
         let to_nudge: Vec<String> = pods
@@ -284,6 +289,7 @@ async fn reconcile_resource(
         pods: &pods,
         config_hash: &desired.config_hash,
         missing_rule_config_maps: &references.missing_rule_config_maps,
+        growing_claims: &growing_claims,
         has_default_storage_class: references.has_default_storage_class,
         is_paused: resource.spec.paused,
     };

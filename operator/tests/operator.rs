@@ -3,6 +3,7 @@
 
 mod operator {
     pub(crate) mod fixture;
+    mod growth;
     mod leadership;
     mod lifecycle;
     mod monitors;

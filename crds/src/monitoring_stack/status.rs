@@ -14,7 +14,7 @@ pub struct MonitoringStackStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, one condition per component, and those that exist only while true: Reconciling,
-    /// Stalled, Paused, NoStorageClass, ScopeLimited, ResourcesRejected, StreamIdentityChanged,
+    /// Stalled, Paused, NoStorageClass, StorageGrowing, ScopeLimited, ResourcesRejected, StreamIdentityChanged,
     /// DuplicateStream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

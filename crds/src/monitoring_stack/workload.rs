@@ -116,13 +116,18 @@ impl LogFormat {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self == oldSelf").message("storage cannot be changed: the volume claims of a StatefulSet are immutable"),
+    validation = Rule::new("self.ephemeral == oldSelf.ephemeral && has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)").message("storage cannot be changed but in size: volumes do not move to another class"),
+    validation = Rule::new("self.ephemeral || !has(oldSelf.size) || (has(self.size) && quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0)").message("storage.size can only grow: a volume cannot shrink"),
     validation = Rule::new("!self.ephemeral || !has(self.storageClassName)").message("storage.storageClassName has no meaning with storage.ephemeral"),
 )]
 pub struct Storage {
-    /// Size of the volume; with `ephemeral`, the upper bound of the scratch space.
+    /// Size of the volume; with `ephemeral`, the upper bound of the scratch space. It can grow where
+    /// the class lets volumes expand, without a pod being replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"))]
+    #[schemars(
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"),
+        length(max = 32)
+    )]
     pub size: Option<String>,
     /// StorageClass of the volume; the cluster's default where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

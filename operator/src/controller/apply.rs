@@ -2,7 +2,7 @@
 //!
 //! An object is written only where a field of ours differs. Its resourceVersion is remembered; while
 //! the metadata watch shows the same one, it is not even read again. What another owner controls is
-//! never taken over, and a volume claim is never touched.
+//! never taken over, and a volume claim is never touched but to grow.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,92 +24,19 @@ use crate::names::{
 };
 use crate::telemetry::Metrics;
 
+mod claims;
 pub mod compare;
+mod error;
+mod listing;
+mod workload;
+
+pub use error::ApplyError;
+use listing::Listed;
+pub use workload::Workload;
+use workload::workload_of;
 
 /// Present only while objects outside the namespace exist, which garbage collection cannot see.
 pub const FINALIZER: &str = "hindsight.dev/cluster-bindings";
-
-/// Why the stack could not be brought to its desired state.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error(
-        "{} {name:?} exists and belongs to someone else; delete or rename it, or rename the stack",
-        kind.as_str()
-    )]
-    Taken { kind: Kind, name: String },
-    #[error("{} {name:?} of an earlier stack of this name is still being deleted", kind.as_str())]
-    Terminating { kind: Kind, name: String },
-    #[error("cannot {verb} {what}")]
-    Request {
-        verb: &'static str,
-        what: String,
-        #[source]
-        source: kube::Error,
-    },
-    #[error("cannot {verb} {what}: this process no longer leads")]
-    NotLeading { verb: &'static str, what: String },
-    #[error("cannot {verb} {what}: no answer while this process led")]
-    TimedOut { verb: &'static str, what: String },
-}
-
-impl ApplyError {
-    /// The condition's reason.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Taken { .. } => "NameTaken",
-            Self::Terminating { .. } => "Terminating",
-            Self::Request {
-                source: kube::Error::Api(status),
-                ..
-            } if status.is_invalid() || status.is_forbidden() => "ApplyRejected",
-            Self::Request { .. } | Self::TimedOut { .. } => "ApplyFailed",
-            Self::NotLeading { .. } => "NotLeading",
-        }
-    }
-
-    /// Whether only a person can help.
-    pub fn is_stalled(&self) -> bool {
-        matches!(self.reason(), "NameTaken" | "ApplyRejected")
-    }
-
-    /// Whether someone else wrote in between, so that the next pass will see more.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Request { source: kube::Error::Api(status), .. } if status.is_conflict())
-    }
-
-    /// What happened, with the API server's own words.
-    pub fn message(&self) -> String {
-        match self {
-            Self::Request {
-                source: kube::Error::Api(status),
-                ..
-            } => {
-                format!("{self}: {}", status.message)
-            }
-            Self::Request { source, .. } => format!("{self}: {source}"),
-            _ => self.to_string(),
-        }
-    }
-}
-
-/// State of one workload, as the API server last told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workload {
-    pub kind: Kind,
-    pub name: String,
-    pub wanted: i64,
-    pub ready: i64,
-    pub updated: i64,
-    /// Whether the workload's controller has seen its latest generation.
-    pub observed: bool,
-}
-
-impl Workload {
-    /// Whether all replicas are ready and of the latest revision.
-    pub fn is_complete(&self) -> bool {
-        self.observed && self.ready == self.wanted && self.updated == self.wanted
-    }
-}
 
 /// Whether objects may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,8 +89,10 @@ impl Applier {
         mode: Mode,
     ) -> Result<Vec<Workload>, ApplyError> {
         let mut workloads = Vec::new();
+        let mut listed = self.list(stack, desired, children).await?;
         for object in &desired.objects {
-            workloads.extend(self.apply_one(stack, object, children, mode).await?);
+            let one = self.apply_one(stack, object, children, mode, &mut listed);
+            workloads.extend(one.await?);
         }
         if mode == Mode::Write {
             self.prune(stack, desired, children).await?;
@@ -177,6 +106,7 @@ impl Applier {
         object: &Object,
         children: &Children,
         mode: Mode,
+        listed: &mut Listed,
     ) -> Result<Option<Workload>, ApplyError> {
         let namespace = namespace_of(object.kind, &stack.names.namespace);
         let key = (object.kind, namespace.clone(), object.name.clone());
@@ -189,19 +119,25 @@ impl Applier {
             return Ok(known.workload);
         }
         let api = self.api(object.kind, namespace.as_deref());
-        let live = api
-            .get_opt(&object.name)
-            .await
-            .map_err(|source| ApplyError::Request {
-                verb: "read",
-                what: describe(object.kind, &object.name),
-                source,
-            })?;
+        let live = match listed.remove(&(object.kind, object.name.clone())) {
+            Some(live) => Some(live),
+            None => api
+                .get_opt(&object.name)
+                .await
+                .map_err(|source| ApplyError::Request {
+                    verb: "read",
+                    what: describe(object.kind, &object.name),
+                    source,
+                })?,
+        };
         let mut body = object.body.clone();
         if let Some(live) = &live {
             if live.metadata.deletion_timestamp.is_some() {
                 return match mode {
                     Mode::Observe => Ok(None),
+                    Mode::Write if claims::is_being_replaced(live) => Err(ApplyError::Replacing {
+                        name: object.name.clone(),
+                    }),
                     Mode::Write => Err(ApplyError::Terminating {
                         kind: object.kind,
                         name: object.name.clone(),
@@ -217,6 +153,9 @@ impl Applier {
             }
             if mode == Mode::Observe {
                 return Ok(workload_of(object.kind, &document));
+            }
+            if object.kind == Kind::StatefulSet {
+                self.grow(stack, object, live, &document).await?;
             }
             // Somebody else's change in between makes this a conflict instead of being undone blindly.
             body["metadata"]["resourceVersion"] = json!(live.metadata.resource_version);
@@ -573,38 +512,4 @@ fn is_owner(kind: Kind, live: &DynamicObject, uid: &str) -> bool {
     live.owner_references()
         .iter()
         .any(|owner| owner.controller == Some(true) && owner.uid == uid)
-}
-
-fn workload_of(kind: Kind, document: &Value) -> Option<Workload> {
-    let (wanted, ready, updated) = match kind {
-        Kind::StatefulSet | Kind::Deployment => (
-            "/spec/replicas",
-            "/status/readyReplicas",
-            "/status/updatedReplicas",
-        ),
-        Kind::DaemonSet => (
-            "/status/desiredNumberScheduled",
-            "/status/numberReady",
-            "/status/updatedNumberScheduled",
-        ),
-        _ => return None,
-    };
-    let number = |pointer: &str| {
-        document
-            .pointer(pointer)
-            .and_then(Value::as_i64)
-            .unwrap_or(0)
-    };
-    Some(Workload {
-        kind,
-        name: document
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-        wanted: number(wanted),
-        ready: number(ready),
-        updated: number(updated),
-        observed: number("/status/observedGeneration") >= number("/metadata/generation"),
-    })
 }

@@ -9,12 +9,13 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Deserialize;
 
 use crate::names::{CONFIG_HASH_ANNOTATION, Component, Names, STACK_LABEL};
+use crate::quantity;
 
 /// Longest wait for one component's status.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,6 +93,19 @@ impl Observer {
         Ok(states)
     }
 
+    /// The volume claims of a stack whose volumes are smaller than asked for, and why, as far as
+    /// Kubernetes says.
+    ///
+    /// # Errors
+    /// Where claims could not be listed.
+    pub async fn growing_claims(&self, names: &Names) -> kube::Result<Vec<String>> {
+        let api: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &names.namespace);
+        let selector = format!("app.kubernetes.io/instance={}", names.stack);
+        let claims = api.list(&ListParams::default().labels(&selector)).await?;
+        Ok(claims.items.iter().filter_map(growing).collect())
+    }
+
     async fn pod(&self, pod: Pod) -> PodState {
         let component = pod
             .labels()
@@ -140,6 +154,31 @@ impl Observer {
         .await
         .ok()?
     }
+}
+
+fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    let status = claim.status.as_ref()?;
+    let (wanted, present) = (
+        requests.get("storage")?,
+        status.capacity.as_ref()?.get("storage")?,
+    );
+    if quantity::parse(&wanted.0)? <= quantity::parse(&present.0)? {
+        return None;
+    }
+    let reason = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.status == "True")
+        .map(|condition| format!(", {}", condition.type_))
+        .unwrap_or_default();
+    Some(format!(
+        "{} has {} of {}{reason}",
+        claim.name_any(),
+        present.0,
+        wanted.0
+    ))
 }
 
 fn parse(body: &[u8]) -> Option<SidecarStatus> {

@@ -48,6 +48,8 @@ pub struct Observed<'a> {
     pub pods: &'a [PodState],
     pub config_hash: &'a str,
     pub missing_rule_config_maps: &'a BTreeSet<String>,
+    /// Volumes that are smaller than asked for, one text each.
+    pub growing_claims: &'a [String],
     pub has_default_storage_class: Option<bool>,
     pub is_paused: bool,
 }
@@ -155,6 +157,7 @@ fn observed_conditions(
         ));
     }
     conditions.extend(storage::no_storage_class(observed));
+    conditions.extend(storage::growing(observed));
     conditions.extend(scope::scope_limited(stack));
     conditions.extend(resources::rejected(&stack.monitored.verdicts));
     conditions.extend(stream::stream_identity(observed, previous, generation));

@@ -136,7 +136,15 @@ async fn what_a_stateful_set_cannot_change_is_immutable() {
         (json!({ "naming": null }), "naming is immutable once set"),
         (
             json!({ "prometheus": { "storage": { "size": "1Gi" } } }),
-            "storage cannot be changed",
+            "a volume cannot shrink",
+        ),
+        (
+            json!({ "prometheus": { "storage": { "size": null } } }),
+            "a volume cannot shrink",
+        ),
+        (
+            json!({ "prometheus": { "storage": { "storageClassName": "other" } } }),
+            "storage cannot be changed but in size",
         ),
         (
             json!({ "store": { "storage": { "ephemeral": true } } }),
@@ -155,7 +163,7 @@ async fn what_a_stateful_set_cannot_change_is_immutable() {
         assert!(error.contains(message), "{change}: {error}");
     }
     scene
-        .change(json!({ "prometheus": { "replicas": 3 } }))
+        .change(json!({ "prometheus": { "replicas": 3, "storage": { "size": "40Gi" } } }))
         .await
-        .expect("the rest may change");
+        .expect("the rest may change, and a volume may grow");
 }

@@ -1,4 +1,4 @@
-//! `ObjectStorageReady` and `NoStorageClass`.
+//! `ObjectStorageReady`, `NoStorageClass` and `StorageGrowing`.
 
 use super::workload::workload_condition;
 use super::{Draft, Observed, draft};
@@ -44,6 +44,21 @@ pub(super) fn no_storage_class(observed: &Observed<'_>) -> Option<Draft> {
             true,
             "NoDefaultStorageClass",
             "a volume claim leaves its class to the cluster, which has no default; set storageClassName, or storage.ephemeral to do without a volume",
+        )
+    })
+}
+
+/// True while a volume is smaller than its claim asks for.
+pub(super) fn growing(observed: &Observed<'_>) -> Option<Draft> {
+    (!observed.growing_claims.is_empty()).then(|| {
+        draft(
+            "StorageGrowing",
+            true,
+            "VolumesResizing",
+            format!(
+                "waiting for the storage driver: {}",
+                observed.growing_claims.join("; ")
+            ),
         )
     })
 }

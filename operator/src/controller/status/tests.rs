@@ -88,6 +88,7 @@ fn status_of(scene: &Scene, previous: &MonitoringStackStatus, now: i64) -> Monit
         pods: &scene.pods,
         config_hash: "hash",
         missing_rule_config_maps: &scene.missing,
+        growing_claims: &[],
         has_default_storage_class: scene.default_class,
         is_paused: scene.paused,
     };
