@@ -94,6 +94,13 @@ impl<'a> AggregateChunk<'a> {
         }
     }
 
+    /// How many samples the chunk is said to have: as many as its counts.
+    pub fn sample_count(&self) -> u16 {
+        self.get(Aggregate::Count)
+            .and_then(|counts| crate::sample_count(counts.encoding, counts.data).ok())
+            .unwrap_or_default()
+    }
+
     /// Encodes the chunk's data.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -1,5 +1,6 @@
 //! A whole block: reading its files together, and making them.
 
+mod stream;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -7,6 +8,7 @@ mod writer;
 use bytes::Bytes;
 use chunk::{Columns, Encoding};
 use model::{Labels, Matcher, TimeRange};
+pub use stream::{StreamWriter, StreamedBlock, TimedChunk};
 pub use writer::{BlockWriter, EncodedChunk, SAMPLES_PER_CHUNK, WrittenBlock, cut_float_chunks};
 
 use crate::Corrupt;

@@ -50,7 +50,7 @@ impl Corrupt {
 }
 
 /// What cannot be written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error("{what} is larger than the format can say")]
     TooLarge { what: &'static str },
@@ -60,6 +60,18 @@ pub enum WriteError {
         before: String,
         after: String,
     },
-    #[error("symbol {symbol:?} was not added before the series that use it")]
+    #[error("symbol {symbol} was not added before the series that use it")]
     UnknownSymbol { symbol: String },
+    #[error("writing {what}")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl WriteError {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
 }

@@ -15,10 +15,12 @@
 //! puts them together over a whole file. All offsets are counted from the file's beginning, whatever
 //! range was fetched.
 
+mod posting_lists;
 mod postings_table;
 mod reader;
 mod select;
 mod series;
+mod symbol_texts;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,9 @@ mod writer;
 pub use postings_table::{ALL_POSTINGS, PostingsTable, ValuesIter};
 pub use reader::{Reader, resolve_labels};
 pub use select::SelectorPlan;
-pub use series::{ChunkMeta, SeriesEntry, SeriesRef, decode_series, series_length};
+pub use series::{
+    ChunkMeta, SeriesEntry, SeriesRef, decode_series, decode_series_unordered, series_length,
+};
 pub use symbols::{SymbolRef, Symbols};
 pub use toc::{TOC_BYTES, Toc};
 pub use writer::{FinishedIndex, IndexWriter};

@@ -159,28 +159,43 @@ fn gallop<T>(list: &[T], before: impl Fn(&T) -> bool) -> usize {
             .partition_point(before)
 }
 
-/// Appends the encoded list of `references`, frame included.
+/// Bytes of an encoded list of `count` references, frame included.
+pub(crate) fn encoded_bytes(count: u64) -> u64 {
+    count.saturating_mul(4).saturating_add(12)
+}
+
+/// Writes the encoded list of `count` ascending `references`, frame included.
 ///
 /// # Errors
-/// The list exceeds four gibibytes.
-pub fn encode_postings(references: &[u32], out: &mut Vec<u8>) -> Result<(), crate::WriteError> {
-    let too_large = || crate::WriteError::TooLarge {
-        what: "a postings list",
-    };
-    let length = references
-        .len()
+/// The list exceeds four gibibytes, or `out` fails.
+pub fn write_postings(
+    count: usize,
+    references: impl Iterator<Item = u32>,
+    out: &mut impl std::io::Write,
+) -> Result<(), crate::WriteError> {
+    const PIECE_BYTES: usize = 64 << 10;
+    let length = count
         .checked_mul(4)
-        .and_then(|n| n.checked_add(4));
-    let length = length
+        .and_then(|n| n.checked_add(4))
         .and_then(|n| u32::try_from(n).ok())
-        .ok_or_else(too_large)?;
-    out.extend_from_slice(&length.to_be_bytes());
-    let content_at = out.len();
-    out.extend_from_slice(&(length / 4 - 1).to_be_bytes());
+        .ok_or(crate::WriteError::TooLarge {
+            what: "a postings list",
+        })?;
+    let failed = || crate::WriteError::io("a postings list");
+    // The length is not under the checksum.
+    out.write_all(&length.to_be_bytes()).map_err(failed())?;
+    let mut piece = Vec::with_capacity((length as usize).min(PIECE_BYTES + 4));
+    piece.extend_from_slice(&(length / 4 - 1).to_be_bytes());
+    let mut checksum = 0;
     for reference in references {
-        out.extend_from_slice(&reference.to_be_bytes());
+        piece.extend_from_slice(&reference.to_be_bytes());
+        if piece.len() >= PIECE_BYTES {
+            checksum = crc32c::crc32c_append(checksum, &piece);
+            out.write_all(&piece).map_err(failed())?;
+            piece.clear();
+        }
     }
-    let checksum = crc32c::crc32c(out.get(content_at..).unwrap_or_default());
-    out.extend_from_slice(&checksum.to_be_bytes());
-    Ok(())
+    checksum = crc32c::crc32c_append(checksum, &piece);
+    piece.extend_from_slice(&checksum.to_be_bytes());
+    out.write_all(&piece).map_err(failed())
 }

@@ -75,6 +75,11 @@ pub fn chunk_length(data: &[u8]) -> Option<u64> {
     length.checked_add((read + 1 + CRC_BYTES) as u64)
 }
 
+/// Returns the bytes that a chunk with `length` bytes of data takes in its segment.
+pub(crate) fn framed_bytes(length: u64) -> u64 {
+    length + (varint::uvarint_len(length) + 1 + CRC_BYTES) as u64
+}
+
 /// Takes the chunk at the beginning of `data` out of its frame and verifies its checksum. What
 /// follows is not looked at.
 ///

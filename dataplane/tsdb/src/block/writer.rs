@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chunk::{Encoding, XorAppender, sample_count};
+use chunk::{Encoding, XorAppender};
 use model::Labels;
 use model::ulid::BlockId;
 
-use super::INDEX_FILE_NAME;
+use super::{INDEX_FILE_NAME, StreamWriter, TimedChunk};
 use crate::WriteError;
-use crate::index::{ChunkMeta, IndexWriter};
-use crate::meta::{self, BlockMeta, IndexStats, Thanos};
-use crate::segment::{DEFAULT_SEGMENT_BYTES, RawChunk, SegmentWriter, segment_name};
+use crate::meta::{self, BlockMeta, Thanos};
+use crate::segment::{DEFAULT_SEGMENT_BYTES, RawChunk, segment_name};
 
 /// Samples after which Prometheus begins a new chunk.
 pub const SAMPLES_PER_CHUNK: usize = 120;
@@ -24,6 +23,20 @@ pub struct EncodedChunk {
     pub max_time: i64,
     pub encoding: Encoding,
     pub data: Vec<u8>,
+}
+
+impl EncodedChunk {
+    /// The chunk as [`StreamWriter`] takes it.
+    pub fn timed(&self) -> TimedChunk<'_> {
+        TimedChunk {
+            min_time: self.min_time,
+            max_time: self.max_time,
+            chunk: RawChunk {
+                encoding: self.encoding,
+                data: &self.data,
+            },
+        }
+    }
 }
 
 /// Encodes float samples, which are in order of time, into chunks of [`SAMPLES_PER_CHUNK`].
@@ -85,86 +98,42 @@ impl BlockWriter {
     /// # Errors
     /// A series' chunks are out of order, or something is larger than the format can say.
     pub fn finish(self, ulid: BlockId, thanos: Option<Thanos>) -> Result<WrittenBlock, WriteError> {
-        let mut segments = SegmentWriter::new(self.segment_bytes.unwrap_or(DEFAULT_SEGMENT_BYTES));
-        let mut index = IndexWriter::new();
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        let segment_bytes = self.segment_bytes.unwrap_or(DEFAULT_SEGMENT_BYTES);
+        let mut writer = StreamWriter::new(Vec::new(), segment_bytes, |segment, bytes: &[u8]| {
+            let name = segment_name(segment);
+            match files.last_mut() {
+                Some((last, content)) if *last == name => content.extend_from_slice(bytes),
+                _ => files.push((name, bytes.to_vec())),
+            }
+            Ok(())
+        });
         // Prometheus keeps the unnamed label of all series among the symbols.
         let mut symbols = BTreeSet::from([""]);
         for label in self.series.keys().flat_map(Labels::iter) {
             symbols.extend([label.name, label.value]);
         }
         for symbol in symbols {
-            index.add_symbol(symbol)?;
+            writer.index().add_symbol(symbol)?;
         }
-
-        let times = self.series.values().flatten();
-        let min_time = times
-            .clone()
-            .map(|chunk| chunk.min_time)
-            .min()
-            .unwrap_or_default();
-        let max_time = times.map(|chunk| chunk.max_time).max().unwrap_or_default();
-        let mut block_meta = BlockMeta::new(ulid, min_time, max_time.saturating_add(1));
-        let stats = &mut block_meta.stats;
-        let mut chunk_max_size = 0;
         for (labels, chunks) in &self.series {
-            let raw: Vec<RawChunk<'_>> = chunks
-                .iter()
-                .map(|chunk| RawChunk {
-                    encoding: chunk.encoding,
-                    data: &chunk.data,
-                })
-                .collect();
-            let references = segments.write_chunks(&raw)?;
-            let metas: Vec<ChunkMeta> = references
-                .into_iter()
-                .zip(chunks)
-                .map(|(reference, chunk)| ChunkMeta {
-                    reference,
-                    min_time: chunk.min_time,
-                    max_time: chunk.max_time,
-                })
-                .collect();
-            index.add_series(labels, &metas)?;
-            for chunk in chunks {
-                chunk_max_size = chunk_max_size.max(framed_bytes(chunk));
-                stats.num_chunks += 1;
-                let samples = sample_count(chunk.encoding, &chunk.data).map_or(0, u64::from);
-                stats.num_samples += samples;
-                if chunk.encoding.is_float() {
-                    stats.num_float_samples += samples;
-                } else if chunk.encoding.is_histogram() {
-                    stats.num_histogram_samples += samples;
-                }
-            }
+            let timed: Vec<TimedChunk<'_>> = chunks.iter().map(EncodedChunk::timed).collect();
+            let labels = writer.index().symbol_refs(labels)?;
+            writer.add_series(&labels, &timed)?;
         }
-        stats.num_series = self.series.len() as u64;
-
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        let collected = segments.take(|segment, bytes| {
-            files.push((segment_name(segment), bytes.to_vec()));
-            Ok::<(), std::convert::Infallible>(())
-        });
-        let Ok(()) = collected;
-        let index = index.finish()?;
+        let streamed = writer.finish()?;
+        let (min_time, max_time) = streamed.times.unwrap_or_default();
+        let mut block_meta = BlockMeta::new(ulid, min_time, max_time.saturating_add(1));
+        block_meta.stats = streamed.stats;
         block_meta.thanos = thanos.map(|thanos| Thanos {
-            index_stats: IndexStats {
-                series_max_size: index.series_max_bytes,
-                chunk_max_size,
-                ..IndexStats::default()
-            },
+            index_stats: streamed.index_stats,
             ..thanos
         });
-        files.push((INDEX_FILE_NAME.to_owned(), index.bytes));
+        files.push((INDEX_FILE_NAME.to_owned(), streamed.index.out));
         files.push((meta::FILE_NAME.to_owned(), block_meta.encode()));
         Ok(WrittenBlock {
             meta: block_meta,
             files,
         })
     }
-}
-
-/// Bytes that the chunk takes in its segment.
-fn framed_bytes(chunk: &EncodedChunk) -> u64 {
-    let length = chunk.data.len() as u64;
-    chunk::varint::uvarint_len(length) as u64 + 1 + length + crate::CRC_BYTES as u64
 }

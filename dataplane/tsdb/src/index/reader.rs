@@ -5,7 +5,7 @@ use model::{Labels, LabelsBuilder, Matcher, TimeRange};
 
 use super::{
     HEADER_BYTES, PostingsTable, SelectorPlan, SeriesEntry, SeriesRef, SymbolRef, Symbols, Toc,
-    Version, decode_series,
+    Version, decode_series, decode_series_unordered,
 };
 use crate::Corrupt;
 use crate::postings::{BigEndianPostings, decode_postings};
@@ -99,11 +99,27 @@ impl Reader {
         range: TimeRange,
         entry: &mut SeriesEntry,
     ) -> Result<(), Corrupt> {
+        decode_series(self.series_data(series)?, range, entry)
+    }
+
+    /// [`Reader::series`] with all chunks, in whatever order they are.
+    ///
+    /// # Errors
+    /// The entry is not sound or there is none.
+    pub fn series_unordered(
+        &self,
+        series: SeriesRef,
+        entry: &mut SeriesEntry,
+    ) -> Result<(), Corrupt> {
+        decode_series_unordered(self.series_data(series)?, entry)
+    }
+
+    fn series_data(&self, series: SeriesRef) -> Result<&[u8], Corrupt> {
         let offset = series.offset(self.version);
         if offset < self.toc.series.max(HEADER_BYTES as u64) || offset >= self.toc.postings {
             return Err(Corrupt::at("index series", "there is no series", offset));
         }
-        decode_series(slice(&self.data, offset)?, range, entry)
+        slice(&self.data, offset)
     }
 
     /// Returns the label set of a decoded entry.

@@ -81,9 +81,34 @@ pub fn decode_series(
     range: TimeRange,
     entry: &mut SeriesEntry,
 ) -> Result<(), Corrupt> {
+    decode_as(Order::Ascending, data, range, entry)
+}
+
+/// [`decode_series`] for a reader that can do with chunks in any order, as some writers left them: only
+/// that a chunk does not end before it begins is looked at.
+///
+/// # Errors
+/// The entry is cut off or its checksum is wrong; `entry` holds nothing then.
+pub fn decode_series_unordered(data: &[u8], entry: &mut SeriesEntry) -> Result<(), Corrupt> {
+    decode_as(Order::Any, data, TimeRange::ALL, entry)
+}
+
+/// How chunks of a series follow each other.
+#[derive(Clone, Copy)]
+enum Order {
+    Ascending,
+    Any,
+}
+
+fn decode_as(
+    order: Order,
+    data: &[u8],
+    range: TimeRange,
+    entry: &mut SeriesEntry,
+) -> Result<(), Corrupt> {
     entry.labels.clear();
     entry.chunks.clear();
-    let decoded = decode_into(data, range, entry);
+    let decoded = decode_into(order, data, range, entry);
     if decoded.is_err() {
         entry.labels.clear();
         entry.chunks.clear();
@@ -91,7 +116,12 @@ pub fn decode_series(
     decoded
 }
 
-fn decode_into(data: &[u8], range: TimeRange, entry: &mut SeriesEntry) -> Result<(), Corrupt> {
+fn decode_into(
+    order: Order,
+    data: &[u8],
+    range: TimeRange,
+    entry: &mut SeriesEntry,
+) -> Result<(), Corrupt> {
     let mut cursor = Cursor::new(PLACE, data);
     let content = cursor.uvarint_bytes()?;
     verify(PLACE, content, cursor.be32()?)?;
@@ -125,7 +155,13 @@ fn decode_into(data: &[u8], range: TimeRange, entry: &mut SeriesEntry) -> Result
                 }
             }
             Some(previous) => {
-                let min_time = later(&mut cursor, previous.max_time)?;
+                let min_time = match order {
+                    Order::Ascending => later(&mut cursor, previous.max_time)?,
+                    // A step back is written as the distance modulo 2^64.
+                    Order::Any => previous
+                        .max_time
+                        .wrapping_add(cursor.uvarint()?.cast_signed()),
+                };
                 let max_time = later(&mut cursor, min_time)?;
                 let reference = previous.reference.0.checked_add_signed(cursor.varint()?);
                 let reference =

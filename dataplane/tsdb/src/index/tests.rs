@@ -11,7 +11,7 @@ use crate::segment::ChunkRef;
 type Model = BTreeMap<Labels, Vec<ChunkMeta>>;
 
 fn write(series: &Model) -> Bytes {
-    let mut writer = IndexWriter::new();
+    let mut writer = IndexWriter::new(Vec::new());
     let symbols: BTreeSet<&str> = series
         .keys()
         .flat_map(Labels::iter)
@@ -21,11 +21,18 @@ fn write(series: &Model) -> Bytes {
         writer.add_symbol(symbol).expect("symbols are in order");
     }
     for (labels, chunks) in series {
-        writer
-            .add_series(labels, chunks)
-            .expect("series are in order");
+        add(&mut writer, labels, chunks).expect("series are in order");
     }
-    Bytes::from(writer.finish().expect("it is small").bytes)
+    Bytes::from(writer.finish().expect("it is small").out)
+}
+
+fn add(
+    writer: &mut IndexWriter<Vec<u8>>,
+    labels: &Labels,
+    chunks: &[ChunkMeta],
+) -> Result<(), crate::WriteError> {
+    let labels = writer.symbol_refs(labels)?;
+    writer.add_series(&labels, chunks)
 }
 
 /// Series over few names and many values, so that sampled and unsampled values occur.
@@ -204,7 +211,7 @@ fn no_flipped_bit_and_no_cut_gives_another_index() {
 
 #[test]
 fn out_of_order_input_is_refused() {
-    let mut writer = IndexWriter::new();
+    let mut writer = IndexWriter::new(Vec::new());
     for symbol in ["a", "b", "c"] {
         writer.add_symbol(symbol).expect("in order");
     }
@@ -215,25 +222,25 @@ fn out_of_order_input_is_refused() {
         max_time,
     };
     let series = |value| Labels::from_pairs([("a", value)]);
-    assert_eq!(
-        writer.add_series(&series("b"), &[chunk(8, 0, 5), chunk(9, 6, 9)]),
-        Ok(())
-    );
+    assert!(add(&mut writer, &series("b"), &[chunk(8, 0, 5), chunk(9, 6, 9)]).is_ok());
     assert!(
-        writer.add_series(&series("a"), &[]).is_err(),
+        add(&mut writer, &series("a"), &[]).is_err(),
         "series ascend"
     );
     assert!(
-        writer.add_series(&series("d"), &[]).is_err(),
+        add(&mut writer, &series("d"), &[]).is_err(),
         "symbols come first"
     );
     assert!(
-        writer
-            .add_series(&series("c"), &[chunk(10, 0, 5), chunk(11, 5, 9)])
-            .is_err()
+        add(
+            &mut writer,
+            &series("c"),
+            &[chunk(10, 0, 5), chunk(11, 5, 9)]
+        )
+        .is_err()
     );
-    assert!(writer.add_series(&series("c"), &[chunk(10, 5, 0)]).is_err());
-    assert!(writer.add_series(&series("c"), &[chunk(1, 0, 5)]).is_err());
+    assert!(add(&mut writer, &series("c"), &[chunk(10, 5, 0)]).is_err());
+    assert!(add(&mut writer, &series("c"), &[chunk(1, 0, 5)]).is_err());
     assert!(writer.add_symbol("d").is_err(), "series came already");
 }
 

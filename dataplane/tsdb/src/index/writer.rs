@@ -1,87 +1,78 @@
-//! Writing an index, byte for byte as Prometheus does.
+//! Writing an index as its series come, byte for byte as Prometheus does.
 //!
 //! Symbols come first, sorted; then the series, sorted by label set; [`IndexWriter::finish`] adds the
-//! rest. The file is built in memory: an index is a few per cent of its block.
+//! rest. Series go to the output at once: what is held is the symbols' texts and, of each series, a
+//! byte or two a label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 
 use chunk::varint;
 use model::Labels;
 
-use super::{ALL_POSTINGS, ChunkMeta, HEADER_BYTES, MAGIC, Toc};
+use super::posting_lists::PostingLists;
+use super::symbol_texts::SymbolTexts;
+use super::{ALL_POSTINGS, ChunkMeta, HEADER_BYTES, MAGIC, SymbolRef, Toc};
 use crate::WriteError;
-use crate::postings::encode_postings;
+use crate::postings::{encoded_bytes, write_postings};
 
-const POSTINGS_ALIGN: usize = 4;
-const SERIES_ALIGN: usize = 16;
+const POSTINGS_ALIGN: u64 = 4;
+const SERIES_ALIGN: u64 = 16;
 
 /// Number of the version that is written.
 const VERSION: u8 = 2;
 
-/// An index in the making.
+const WHAT: &str = "the index";
+
+/// An index in the making. Writes are small, so that an output that is a file is buffered.
 #[derive(Debug)]
-pub struct IndexWriter {
-    out: Vec<u8>,
+pub struct IndexWriter<W> {
+    out: Output<W>,
     /// Begin of the series section; known once the symbols are complete.
-    series_at: Option<usize>,
-    /// Number of each symbol.
-    symbols: HashMap<Box<str>, u32>,
-    /// The symbols by number.
-    texts: Vec<Box<str>>,
-    /// Label name and value, as symbols, to the series that have them. Symbols are numbered in order
-    /// of their texts, so that the map's order is the file's.
-    postings: BTreeMap<(u32, u32), Vec<u32>>,
-    all: Vec<u32>,
-    last_series: Option<Labels>,
+    series_at: Option<u64>,
+    texts: SymbolTexts,
+    postings: PostingLists,
+    last_series: Vec<(SymbolRef, SymbolRef)>,
     last_chunk: u64,
     series_max_bytes: u64,
     /// Reused for one series' entry.
     entry: Vec<u8>,
+    frame: Vec<u8>,
 }
 
 /// A complete index.
 #[derive(Debug)]
-pub struct FinishedIndex {
-    /// The file.
-    pub bytes: Vec<u8>,
+pub struct FinishedIndex<W> {
+    /// What was written to.
+    pub out: W,
+    /// Bytes of the file.
+    pub length: u64,
     pub n_series: u64,
     /// Bytes of the largest series entry, its length and checksum included.
     pub series_max_bytes: u64,
 }
 
-impl Default for IndexWriter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl IndexWriter {
-    pub fn new() -> Self {
-        let mut out = Vec::with_capacity(1 << 16);
-        out.extend_from_slice(&MAGIC.to_be_bytes());
-        out.push(VERSION);
-        // Length and count of the symbols, filled in when they are complete.
-        out.extend_from_slice(&[0; 8]);
+impl<W: Write> IndexWriter<W> {
+    pub fn new(out: W) -> Self {
         Self {
-            out,
+            out: Output { out, at: 0 },
             series_at: None,
-            symbols: HashMap::new(),
-            texts: Vec::new(),
-            postings: BTreeMap::new(),
-            all: Vec::new(),
-            last_series: None,
+            texts: SymbolTexts::default(),
+            postings: PostingLists::default(),
+            last_series: Vec::new(),
             last_chunk: 0,
             series_max_bytes: 0,
             entry: Vec::new(),
+            frame: Vec::new(),
         }
     }
 
-    /// Adds a symbol; each comes once, in ascending order, before the first series.
+    /// Adds a symbol; each comes once, in ascending order, before the first series. Symbols are
+    /// numbered as they come.
     ///
     /// # Errors
     /// The symbol does not follow the last one, or a series was added already.
-    pub fn add_symbol(&mut self, symbol: &str) -> Result<(), WriteError> {
-        let last = self.texts.last().map(|last| &**last);
+    pub fn add_symbol(&mut self, symbol: &str) -> Result<SymbolRef, WriteError> {
+        let last = self.texts.last();
         if self.series_at.is_some() || last.is_some_and(|last| symbol <= last) {
             return Err(WriteError::OutOfOrder {
                 what: "a symbol",
@@ -89,58 +80,92 @@ impl IndexWriter {
                 after: symbol.to_owned(),
             });
         }
-        let number = u32::try_from(self.texts.len()).map_err(|_| WriteError::TooLarge {
-            what: "the symbol table",
-        })?;
-        self.symbols.insert(symbol.into(), number);
-        self.texts.push(symbol.into());
-        varint::put_uvarint(&mut self.out, symbol.len() as u64);
-        self.out.extend_from_slice(symbol.as_bytes());
-        Ok(())
+        self.texts.push(symbol)
     }
 
-    /// Adds a series; label sets ascend, chunks ascend in time and in place.
+    /// Returns the symbols of a label set, as [`IndexWriter::add_series`] takes it.
     ///
     /// # Errors
-    /// The series or one of its chunks is out of order, or a label is no symbol.
-    pub fn add_series(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), WriteError> {
-        if let Some(last) = &self.last_series
-            && labels <= last
-        {
+    /// A name or value is no symbol.
+    pub fn symbol_refs(&self, labels: &Labels) -> Result<Vec<(SymbolRef, SymbolRef)>, WriteError> {
+        let find = |symbol: &str| {
+            self.texts
+                .find(symbol)
+                .ok_or_else(|| WriteError::UnknownSymbol {
+                    symbol: format!("{symbol:?}"),
+                })
+        };
+        labels
+            .iter()
+            .map(|label| Ok((find(label.name)?, find(label.value)?)))
+            .collect()
+    }
+
+    /// Adds a series; label sets ascend, chunks ascend in time and in place. Labels are in order of
+    /// their names.
+    ///
+    /// # Errors
+    /// The series or one of its chunks is out of order, a label is no symbol, or the output fails.
+    pub fn add_series(
+        &mut self,
+        labels: &[(SymbolRef, SymbolRef)],
+        chunks: &[ChunkMeta],
+    ) -> Result<(), WriteError> {
+        if self.postings.series_count() > 0 && labels <= self.last_series.as_slice() {
             return Err(WriteError::OutOfOrder {
                 what: "a series",
-                before: last.to_string(),
-                after: labels.to_string(),
+                before: self.describe(&self.last_series),
+                after: self.describe(labels),
             });
         }
         self.finish_symbols()?;
-        pad(&mut self.out, SERIES_ALIGN);
-        let reference = u32::try_from(self.out.len() / SERIES_ALIGN)
-            .map_err(|_| WriteError::TooLarge { what: "the index" })?;
+        self.out.pad(SERIES_ALIGN)?;
+        let reference = u32::try_from(self.out.at / SERIES_ALIGN)
+            .map_err(|_| WriteError::TooLarge { what: WHAT })?;
 
         self.entry.clear();
         varint::put_uvarint(&mut self.entry, labels.len() as u64);
-        for label in labels {
-            let name = self.symbol(label.name)?;
-            let value = self.symbol(label.value)?;
-            varint::put_uvarint(&mut self.entry, u64::from(name));
-            varint::put_uvarint(&mut self.entry, u64::from(value));
-            self.postings
-                .entry((name, value))
-                .or_default()
-                .push(reference);
+        let mut last_name = None;
+        for &(name, value) in labels {
+            for symbol in [name, value] {
+                if symbol.0 as usize >= self.texts.len() {
+                    let symbol = symbol.0.to_string();
+                    return Err(WriteError::UnknownSymbol { symbol });
+                }
+                varint::put_uvarint(&mut self.entry, u64::from(symbol.0));
+            }
+            if last_name.is_some_and(|last| name <= last) {
+                return Err(WriteError::OutOfOrder {
+                    what: "a label",
+                    before: self.describe(&self.last_series),
+                    after: self.describe(labels),
+                });
+            }
+            last_name = Some(name);
         }
         self.put_chunks(chunks)?;
 
-        let start = self.out.len();
-        varint::put_uvarint(&mut self.out, self.entry.len() as u64);
-        self.out.extend_from_slice(&self.entry);
-        self.out
+        self.frame.clear();
+        varint::put_uvarint(&mut self.frame, self.entry.len() as u64);
+        self.frame.extend_from_slice(&self.entry);
+        self.frame
             .extend_from_slice(&crc32c::crc32c(&self.entry).to_be_bytes());
-        self.series_max_bytes = self.series_max_bytes.max((self.out.len() - start) as u64);
-        self.all.push(reference);
-        self.last_series = Some(labels.clone());
+        self.out.put(&self.frame)?;
+        self.series_max_bytes = self.series_max_bytes.max(self.frame.len() as u64);
+        self.postings.add(
+            reference,
+            labels.iter().map(|(name, value)| (name.0, value.0)),
+        );
+        self.last_series.clear();
+        self.last_series.extend_from_slice(labels);
         Ok(())
+    }
+
+    fn describe(&self, labels: &[(SymbolRef, SymbolRef)]) -> String {
+        let texts = labels
+            .iter()
+            .map(|(name, value)| (self.texts.get(name.0), self.texts.get(value.0)));
+        Labels::from_pairs(texts).to_string()
     }
 
     fn put_chunks(&mut self, chunks: &[ChunkMeta]) -> Result<(), WriteError> {
@@ -176,100 +201,172 @@ impl IndexWriter {
         Ok(())
     }
 
-    fn symbol(&self, symbol: &str) -> Result<u32, WriteError> {
-        self.symbols
-            .get(symbol)
-            .copied()
-            .ok_or_else(|| WriteError::UnknownSymbol {
-                symbol: symbol.to_owned(),
-            })
-    }
-
+    /// Writes the header and the symbols: their section begins with its length, so that it waits for
+    /// the last of them.
     fn finish_symbols(&mut self) -> Result<(), WriteError> {
         if self.series_at.is_some() {
             return Ok(());
         }
-        let count = self.texts.len();
-        fill_in(&mut self.out, HEADER_BYTES + 4, count)?;
-        frame(&mut self.out, HEADER_BYTES)?;
-        self.series_at = Some(self.out.len());
+        let numbers = || (0u32..).take(self.texts.len());
+        let length = numbers()
+            .map(|number| text_bytes(self.texts.get(number)))
+            .sum();
+        self.out.put(&MAGIC.to_be_bytes())?;
+        self.out.put(&[VERSION])?;
+        let mut section = self.out.section(length, self.texts.len())?;
+        for number in numbers() {
+            section.put_text(&mut self.out, self.texts.get(number))?;
+        }
+        section.finish(&mut self.out)?;
+        self.series_at = Some(self.out.at);
         Ok(())
     }
 
-    /// Adds the postings and returns the file.
+    /// Adds the postings.
     ///
     /// # Errors
-    /// A section exceeds what the format can say.
-    pub fn finish(mut self) -> Result<FinishedIndex, WriteError> {
+    /// A section exceeds what the format can say, or the output fails.
+    pub fn finish(mut self) -> Result<FinishedIndex<W>, WriteError> {
         self.finish_symbols()?;
-        let postings_at = self.out.len();
-        pad(&mut self.out, POSTINGS_ALIGN);
-        let mut table = Vec::new();
-        let lists = std::iter::once((ALL_POSTINGS, &self.all)).chain(self.postings.iter().map(
-            |(&(name, value), references)| {
-                let text = |number: u32| {
-                    self.texts
-                        .get(number as usize)
-                        .map(|text| &**text)
-                        .unwrap_or_default()
-                };
-                ((text(name), text(value)), references)
-            },
-        ));
-        let mut n_lists = 0;
-        for ((name, value), references) in lists {
-            varint::put_uvarint(&mut table, 2);
-            for text in [name, value] {
-                varint::put_uvarint(&mut table, text.len() as u64);
-                table.extend_from_slice(text.as_bytes());
-            }
-            varint::put_uvarint(&mut table, self.out.len() as u64);
-            encode_postings(references, &mut self.out)?;
-            n_lists += 1;
+        let (out, texts) = (&mut self.out, &self.texts);
+        let postings_at = out.at;
+        out.pad(POSTINGS_ALIGN)?;
+        let (all, lists) = self.postings.sorted();
+        let lists_at = out.at;
+        write_postings(all.len(), all.iter(), out)?;
+        for (_, list) in &lists {
+            write_postings(list.len(), list.iter(), out)?;
         }
 
-        let table_at = self.out.len();
-        self.out.extend_from_slice(&[0; 8]);
-        self.out.append(&mut table);
-        fill_in(&mut self.out, table_at + 4, n_lists)?;
-        frame(&mut self.out, table_at)?;
+        // The table has its length first and names each list's place, both of which follow from how
+        // many references the lists have.
+        let entries = || {
+            let all = std::iter::once((ALL_POSTINGS, all.len()));
+            let lists = lists
+                .iter()
+                .map(|((name, value), list)| ((texts.get(*name), texts.get(*value)), list.len()));
+            all.chain(lists).scan(lists_at, |at, (label, references)| {
+                let list_at = *at;
+                *at += encoded_bytes(references as u64);
+                Some((label, list_at))
+            })
+        };
+        let length = entries()
+            .map(|((name, value), at)| {
+                1 + text_bytes(name) + text_bytes(value) + varint::uvarint_len(at) as u64
+            })
+            .sum();
+        let table_at = out.at;
+        let mut table = out.section(length, lists.len() + 1)?;
+        for ((name, value), at) in entries() {
+            table.put_uvarint(out, 2)?;
+            table.put_text(out, name)?;
+            table.put_text(out, value)?;
+            table.put_uvarint(out, at)?;
+        }
+        table.finish(out)?;
 
         let toc = Toc {
             symbols: HEADER_BYTES as u64,
-            series: self.series_at.unwrap_or(postings_at) as u64,
-            label_indices: postings_at as u64,
-            label_indices_table: table_at as u64,
-            postings: postings_at as u64,
-            postings_table: table_at as u64,
+            series: self.series_at.unwrap_or(postings_at),
+            label_indices: postings_at,
+            label_indices_table: table_at,
+            postings: postings_at,
+            postings_table: table_at,
         };
-        self.out.extend_from_slice(&toc.encode());
+        out.put(&toc.encode())?;
+        out.out.flush().map_err(WriteError::io(WHAT))?;
         Ok(FinishedIndex {
-            bytes: self.out,
-            n_series: self.all.len() as u64,
+            length: self.out.at,
+            out: self.out.out,
+            n_series: all.len() as u64,
             series_max_bytes: self.series_max_bytes,
         })
     }
 }
 
-/// Completes the frame that begins at `start` with four bytes kept free: its length and checksum.
-fn frame(out: &mut Vec<u8>, start: usize) -> Result<(), WriteError> {
-    let content = out.get(start + 4..).unwrap_or_default();
-    let (length, checksum) = (content.len(), crc32c::crc32c(content));
-    fill_in(out, start, length)?;
-    out.extend_from_slice(&checksum.to_be_bytes());
-    Ok(())
+/// Bytes of a text with its length.
+fn text_bytes(text: &str) -> u64 {
+    let length = text.len() as u64;
+    length + varint::uvarint_len(length) as u64
 }
 
-fn fill_in(out: &mut [u8], at: usize, number: usize) -> Result<(), WriteError> {
-    let number = u32::try_from(number).map_err(|_| WriteError::TooLarge {
-        what: "a section of the index",
-    })?;
-    for (slot, byte) in out.iter_mut().skip(at).zip(number.to_be_bytes()) {
-        *slot = byte;
+/// The output and how much was written to it.
+#[derive(Debug)]
+struct Output<W> {
+    out: W,
+    at: u64,
+}
+
+impl<W: Write> Output<W> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.write_all(bytes).map_err(WriteError::io(WHAT))
     }
-    Ok(())
+
+    fn pad(&mut self, align: u64) -> Result<(), WriteError> {
+        const ZEROS: [u8; SERIES_ALIGN as usize] = [0; SERIES_ALIGN as usize];
+        let missing = self.at.next_multiple_of(align) - self.at;
+        let zeros = usize::try_from(missing)
+            .ok()
+            .and_then(|missing| ZEROS.get(..missing));
+        self.put(zeros.unwrap_or_default())
+    }
+
+    /// Begins a section whose entries take `length` bytes together.
+    fn section(&mut self, length: u64, count: usize) -> Result<Section, WriteError> {
+        let number = |number: u64| {
+            u32::try_from(number).map_err(|_| WriteError::TooLarge {
+                what: "a section of the index",
+            })
+        };
+        let length = number(length.saturating_add(4))?;
+        self.put(&length.to_be_bytes())?;
+        let mut section = Section::default();
+        section.put(self, &number(count as u64)?.to_be_bytes())?;
+        Ok(section)
+    }
 }
 
-fn pad(out: &mut Vec<u8>, align: usize) {
-    out.resize(out.len().next_multiple_of(align), 0);
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The checksum of a section that is being written.
+#[derive(Debug, Default)]
+struct Section {
+    checksum: u32,
+    scratch: Vec<u8>,
+}
+
+impl Section {
+    fn put<W: Write>(&mut self, out: &mut Output<W>, bytes: &[u8]) -> Result<(), WriteError> {
+        self.checksum = crc32c::crc32c_append(self.checksum, bytes);
+        out.put(bytes)
+    }
+
+    fn put_uvarint<W: Write>(&mut self, out: &mut Output<W>, n: u64) -> Result<(), WriteError> {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        varint::put_uvarint(&mut bytes, n);
+        let put = self.put(out, &bytes);
+        self.scratch = bytes;
+        put
+    }
+
+    fn put_text<W: Write>(&mut self, out: &mut Output<W>, text: &str) -> Result<(), WriteError> {
+        self.put_uvarint(out, text.len() as u64)?;
+        self.put(out, text.as_bytes())
+    }
+
+    fn finish<W: Write>(self, out: &mut Output<W>) -> Result<(), WriteError> {
+        out.put(&self.checksum.to_be_bytes())
+    }
 }

@@ -43,13 +43,16 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// A chunk does not fit a segment, or there are too many segments.
-    pub fn write_chunks(&mut self, chunks: &[RawChunk<'_>]) -> Result<Vec<ChunkRef>, WriteError> {
-        let mut references = Vec::with_capacity(chunks.len());
+    pub fn write_chunks<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = &'a RawChunk<'a>>,
+    ) -> Result<Vec<ChunkRef>, WriteError> {
+        let mut references = Vec::new();
         // Prometheus decides by the sum over the series' chunks since the last cut, with each chunk's
         // length at its longest, and does the same here for byte-identical files.
         let mut batch = 0;
         let mut counted_from = self.length.max(HEADER_BYTES as u64);
-        for (i, chunk) in chunks.iter().enumerate() {
+        for (i, chunk) in chunks.into_iter().enumerate() {
             let size = MAX_LENGTH_BYTES + 1 + chunk.data.len() as u64 + CRC_BYTES as u64;
             batch += size;
             let begun = counted_from > HEADER_BYTES as u64;
