@@ -15,6 +15,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storeapi", &["model", "chunk", "runtime"]),
     ("objstore", &["model", "runtime", "objconfig"]),
     ("block", &["model", "chunk", "tsdb", "objstore", "runtime"]),
+    (
+        "compact",
+        &["model", "chunk", "tsdb", "block", "objstore", "runtime"],
+    ),
     ("ui", &["runtime"]),
     (
         "query",
@@ -44,6 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "objstore",
             "runtime",
             "block",
+            "compact",
             "query",
             "store",
             "sidecar",

@@ -17,7 +17,7 @@ use tsdb::meta::BlockMeta;
 
 use crate::error::{BlockError, ErrorKind};
 use crate::layout;
-use crate::markers::{self, DeletionMark, Marker};
+use crate::markers::{self, DeletionMark, Marker, NoCompactMark, NoDownsampleMark};
 
 mod metrics;
 
@@ -40,7 +40,18 @@ pub struct BlockFiles {
     pub segment_bytes: Vec<u64>,
     /// When its newest object was written, in milliseconds since the Unix epoch.
     pub last_modified_ms: i64,
+    /// Whether there is a no-compact mark.
+    pub no_compact_mark: bool,
+    /// Whether there is a no-downsample mark.
+    pub no_downsample_mark: bool,
     deletion_mark: Option<MarkVersion>,
+}
+
+impl BlockFiles {
+    /// Whether there is a deletion mark, read or not.
+    pub fn has_deletion_mark(&self) -> bool {
+        self.deletion_mark.is_some()
+    }
 }
 
 /// Tells a mark that was read from one that replaced it.
@@ -206,6 +217,8 @@ impl Fetcher {
                 DeletionMark::FILE_NAME => {
                     files.deletion_mark = Some((attributes.size, attributes.last_modified_ms));
                 }
+                NoCompactMark::FILE_NAME => files.no_compact_mark = true,
+                NoDownsampleMark::FILE_NAME => files.no_downsample_mark = true,
                 _ => {
                     if let Some(segment) = layout::segment_number(file) {
                         segments.insert((block, segment), attributes.size);

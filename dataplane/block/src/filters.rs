@@ -119,7 +119,7 @@ type WithSources = (BlockId, BTreeSet<BlockId>);
 
 /// Returns the blocks whose sources another block of the same stream and resolution has all of. Of blocks
 /// with equal sources the older one stays.
-fn duplicates<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeSet<BlockId> {
+pub fn duplicates<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeSet<BlockId> {
     let mut groups: BTreeMap<(i64, Labels), Vec<WithSources>> = BTreeMap::new();
     for meta in metas {
         let group = (resolution_ms(meta), external_labels(meta));

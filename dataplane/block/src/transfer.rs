@@ -133,7 +133,11 @@ pub async fn download(
     Ok(meta)
 }
 
-async fn download_file(
+/// Downloads one file of a block, which is of that size.
+///
+/// # Errors
+/// The bucket fails or answers fewer bytes, or the file cannot be written.
+pub async fn download_file(
     bucket: &dyn Bucket,
     block: BlockId,
     file: &str,

@@ -28,7 +28,7 @@ mod toc;
 mod writer;
 
 pub use postings_table::{ALL_POSTINGS, PostingsTable, ValuesIter};
-pub use reader::{Reader, resolve_labels};
+pub use reader::{AllSeries, Reader, resolve_labels};
 pub use select::SelectorPlan;
 pub use series::{
     ChunkMeta, SeriesEntry, SeriesRef, decode_series, decode_series_unordered, series_length,

@@ -26,6 +26,9 @@ pub const HEADER_BYTES: usize = 8;
 
 const PLACE: &str = "chunk segment";
 
+/// Bytes within which a chunk's length is.
+pub const MAX_CHUNK_HEADER_BYTES: u64 = varint::MAX_BYTES as u64;
+
 /// Where a chunk lies: the segment in the upper half, the byte in the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkRef(pub u64);

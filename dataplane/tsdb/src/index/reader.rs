@@ -1,11 +1,11 @@
 //! A whole index file.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use model::{Labels, LabelsBuilder, Matcher, TimeRange};
 
 use super::{
-    HEADER_BYTES, PostingsTable, SelectorPlan, SeriesEntry, SeriesRef, SymbolRef, Symbols, Toc,
-    Version, decode_series, decode_series_unordered,
+    ALL_POSTINGS, HEADER_BYTES, PostingsTable, SelectorPlan, SeriesEntry, SeriesRef, SymbolRef,
+    Symbols, Toc, Version, decode_series, decode_series_unordered,
 };
 use crate::Corrupt;
 use crate::postings::{BigEndianPostings, decode_postings};
@@ -67,6 +67,30 @@ impl Reader {
             Some(range) => self.postings_at(range.start),
             None => Ok(BigEndianPostings::default()),
         }
+    }
+
+    /// Returns all series, in order, independently of the reader's lifetime.
+    ///
+    /// # Errors
+    /// The list is not sound, or there is none although there are labels.
+    pub fn all_series(&self) -> Result<AllSeries, Corrupt> {
+        let (name, value) = ALL_POSTINGS;
+        let Some(range) = self.postings.range(name, value)? else {
+            if self.postings.label_names().next().is_some() {
+                return Err(Corrupt::new(
+                    "index postings",
+                    "the list of all series is missing",
+                ));
+            }
+            return Ok(AllSeries::default());
+        };
+        let data = slice(&self.data, range.start)?;
+        let count = decode_postings(data)?.len();
+        // Behind the list's length and count.
+        let references = data.get(8..8 + 4 * count).unwrap_or_default();
+        Ok(AllSeries {
+            references: self.data.slice_ref(references),
+        })
     }
 
     /// Returns the list at that offset of the file, as the postings table gives it.
@@ -150,6 +174,22 @@ pub fn resolve_labels(
         builder.push(name, symbols.get(value)?);
     }
     Ok(builder.finish())
+}
+
+/// The series of an index, one by one.
+#[derive(Debug, Clone, Default)]
+pub struct AllSeries {
+    references: Bytes,
+}
+
+impl Iterator for AllSeries {
+    type Item = SeriesRef;
+
+    fn next(&mut self) -> Option<SeriesRef> {
+        let first = self.references.first_chunk().copied()?;
+        self.references.advance(first.len());
+        Some(SeriesRef(u32::from_be_bytes(first)))
+    }
 }
 
 fn slice(data: &Bytes, offset: u64) -> Result<&[u8], Corrupt> {
