@@ -31,7 +31,7 @@ recipe() {
         commands='prometheus=github.com/prometheus/prometheus/cmd/prometheus promtool=github.com/prometheus/prometheus/cmd/promtool' ;;
     gopeer)
         dir=$root/tests/gopeer version=3.15.0 minutes=2
-        sources='peer/main.go peer/blocks.go peer/datasets.go peer/diff.go peer/dump.go peer/vectors.go'
+        sources='peer/main.go peer/blocks.go peer/compact.go peer/datasets.go peer/diff.go peer/dump.go peer/vectors.go'
         commands='gopeer=./peer' ;;
     kubernetes)
         version=1.34.4 minutes=6 sources=main.go

@@ -12,6 +12,7 @@ const usage = `usage:
                 [--thanos-labels k=v,...]   cut seeded blocks, print one folder a line
   gopeer dump DIR                           print every series, chunk and sample of the blocks in DIR
   gopeer decode-bench DIR [--export FILE]   time the chunk iterator over all float chunks in DIR
+  gopeer compact --out DIR BLOCKS...        make one block of several, print its folder
   gopeer vectors                            print encoded chunks of every kind with their samples
 `
 
@@ -22,6 +23,7 @@ func main() {
 	}
 	commands := map[string]func([]string) error{
 		"blocks":       runBlocks,
+		"compact":      runCompact,
 		"dump":         runDump,
 		"decode-bench": runDecodeBench,
 		"vectors":      runVectors,
