@@ -28,6 +28,16 @@ pub struct Filters {
 impl Filters {
     /// Takes the hidden blocks out of `view` and counts them by reason.
     pub fn apply(&self, view: &mut View, now_ms: i64, metrics: &FetcherMetrics) {
+        self.apply_but_duplicates(view, now_ms, metrics);
+        let blocks = &mut view.blocks;
+        let duplicates = duplicates(blocks.values().map(|block| &*block.meta));
+        blocks.retain(|id, _| !duplicates.contains(id));
+        metrics.set_state("duplicate", duplicates.len());
+        metrics.set_state("loaded", blocks.len());
+    }
+
+    /// [`Filters::apply`] for who has something to do with duplicates too.
+    pub fn apply_but_duplicates(&self, view: &mut View, now_ms: i64, metrics: &FetcherMetrics) {
         let blocks = &mut view.blocks;
         let mut hide = |state: &'static str, hidden: &dyn Fn(&BlockId, &FetchedBlock) -> bool| {
             let before = blocks.len();
@@ -51,10 +61,6 @@ impl Filters {
                 _ => false,
             }
         });
-        let duplicates = duplicates(blocks.values().map(|block| &*block.meta));
-        blocks.retain(|id, _| !duplicates.contains(id));
-        metrics.set_state("duplicate", duplicates.len());
-        metrics.set_state("loaded", blocks.len());
     }
 
     fn keeps_labels(&self, id: BlockId, meta: &BlockMeta) -> bool {

@@ -5,9 +5,11 @@
 //! them is harmless, and all others are refused by name.
 
 pub mod all_in_one;
+pub mod compact;
 mod ignored;
 pub mod process;
 pub mod query;
+pub mod selector;
 pub mod sidecar;
 pub mod store;
 pub mod tools;
@@ -20,6 +22,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use all_in_one::AllInOneArgs;
+use compact::CompactArgs;
 use query::QueryArgs;
 use sidecar::SidecarArgs;
 use store::StoreArgs;
@@ -46,6 +49,8 @@ pub enum Command {
     Store(Box<StoreArgs>),
     /// Stands beside a Prometheus: serves its data, uploads its blocks, reloads its configuration.
     Sidecar(Box<SidecarArgs>),
+    /// Compacts, downsamples and retires the blocks of a bucket.
+    Compact(Box<CompactArgs>),
     /// Query and store in one process.
     AllInOne(Box<AllInOneArgs>),
     /// Works on buckets and their blocks.

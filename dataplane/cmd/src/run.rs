@@ -2,6 +2,7 @@
 
 mod all_in_one;
 mod bucket;
+mod compact;
 mod query;
 mod sidecar;
 mod store;
@@ -82,6 +83,10 @@ pub fn run(parsed: Parsed) -> anyhow::Result<()> {
         Command::Sidecar(args) => {
             let log = args.log.clone();
             start(&log, "sidecar", &warnings, |kit| sidecar::run(*args, kit))
+        }
+        Command::Compact(args) => {
+            let log = args.log.clone();
+            start(&log, "compact", &warnings, |kit| compact::run(*args, kit))
         }
         Command::AllInOne(args) => {
             let log = args.log.clone();

@@ -121,7 +121,11 @@ impl Tools {
         blocks: &[BlockId],
         view: &View,
     ) -> Result<Vec<Source>, CompactError> {
-        stream::iter(blocks.iter().map(|block| self.open_one(*block, view)))
+        let mut opening = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            opening.push(self.open_one(*block, view));
+        }
+        stream::iter(opening)
             .buffered(self.fetch_concurrency.max(1))
             .try_collect()
             .await
@@ -142,13 +146,31 @@ impl Tools {
             .data_dir
             .join(format!("{block}-{}.index", self.new_id()));
         let _removed_at_end = Removed(&path);
-        transfer::download_file(&*self.bucket, block, layout::INDEX, size, &path).await?;
+        let short = |object: String, got: u64, wanted: u64| CompactError::Short {
+            object,
+            got,
+            wanted,
+        };
+        match transfer::download_file(&*self.bucket, block, layout::INDEX, size, &path).await {
+            // The size was listed: what is missing was lost on the way, and says nothing of the block.
+            Err(block::BlockError::Corrupt { .. }) => {
+                let got = std::fs::metadata(&path).map_or(0, |file| file.len());
+                return Err(short(layout::object(block, layout::INDEX), got, size));
+            }
+            done => done?,
+        }
         // A map of a removed file is good until it is dropped.
         let bytes = open_index(&path)?;
         let index = Reader::decode(bytes).map_err(CompactError::corrupt(block))?;
         let object = layout::object(block, tombstones::FILE_NAME);
         let tombstones = match self.bucket.get(&object).await {
-            Ok(bytes) => Tombstones::decode(&bytes).map_err(CompactError::corrupt(block))?,
+            Ok(bytes) => {
+                let size = self.bucket.attributes(&object).await?.size;
+                if bytes.len() as u64 != size {
+                    return Err(short(object, bytes.len() as u64, size));
+                }
+                Tombstones::decode(&bytes).map_err(CompactError::corrupt(block))?
+            }
             Err(error) if error.is_not_found() => Tombstones::new(),
             Err(error) => return Err(error.into()),
         };
@@ -209,6 +231,49 @@ impl Tools {
         self.guard
             .during(markers::write(&*self.bucket, &mark))
             .await
+    }
+}
+
+impl Tools {
+    /// Looks whether a block has all files, in the size its meta says.
+    ///
+    /// # Errors
+    /// Something is missing or cannot be told.
+    pub async fn verify_complete(&self, block: BlockId, view: &View) -> Result<(), CompactError> {
+        let incomplete =
+            |what: String| CompactError::Block(block::BlockError::Incomplete { block, what });
+        let fetched = view
+            .blocks
+            .get(&block)
+            .ok_or_else(|| incomplete("it is gone".to_owned()))?;
+        // What was fetched does not keep the list of files.
+        let bytes = self
+            .bucket
+            .get(&layout::object(block, layout::META))
+            .await?;
+        let meta = BlockMeta::decode(&bytes).map_err(CompactError::corrupt(block))?;
+        let files = &fetched.files;
+        let listed = meta.thanos.map(|thanos| thanos.files).unwrap_or_default();
+        for file in listed.iter().filter(|file| file.size_bytes > 0) {
+            let there = match layout::segment_number(&file.rel_path) {
+                Some(segment) => files.segment_bytes.get(segment as usize).copied(),
+                None if file.rel_path == layout::INDEX => files.index_bytes,
+                None => continue,
+            };
+            if there != Some(file.size_bytes) {
+                let name = &file.rel_path;
+                return Err(incomplete(format!(
+                    "{name} has {there:?} bytes instead of {}",
+                    file.size_bytes
+                )));
+            }
+        }
+        if files.index_bytes.is_none() || files.segment_bytes.is_empty() {
+            return Err(incomplete(
+                "its index or its segments are missing".to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use block::BlockId;
-use tsdb::meta::{BlockMeta, Parent, Thanos, source};
+use tsdb::meta::{BlockMeta, Parent, Resolution, Thanos, source};
 
 use crate::group::GroupKey;
 
@@ -70,6 +70,23 @@ pub fn merged(id: BlockId, sources: &[Arc<BlockMeta>], key: &GroupKey) -> BlockM
     meta
 }
 
+/// Returns the meta of the block that `finer` becomes at a coarser resolution, without what only
+/// writing it tells. What went into it is what went into the finer one.
+pub fn downsampled(id: BlockId, finer: &BlockMeta, resolution: Resolution) -> BlockMeta {
+    let mut meta = BlockMeta::new(id, finer.min_time, finer.max_time);
+    meta.compaction = finer.compaction.clone();
+    meta.compaction.deletable = false;
+    if !is_own(&meta) {
+        meta.compaction.hints.push(OWN_HINT.to_owned());
+    }
+    let mut thanos = finer.thanos.clone().unwrap_or_default();
+    thanos.version = 1;
+    thanos.downsample.resolution = resolution;
+    thanos.source = source::COMPACTOR.to_owned();
+    meta.thanos = Some(thanos);
+    meta
+}
+
 /// Whether this program made the block.
 pub fn is_own(meta: &BlockMeta) -> bool {
     meta.compaction.hints.iter().any(|hint| hint == OWN_HINT)
@@ -78,7 +95,6 @@ pub fn is_own(meta: &BlockMeta) -> bool {
 #[cfg(test)]
 mod tests {
     use model::Labels;
-    use tsdb::meta::Resolution;
 
     use super::*;
 

@@ -53,8 +53,28 @@ const STORE: [&str; 16] = [
     "disable-admin-operations",
 ];
 
+const COMPACT: [&str; 12] = [
+    "block-discovery-strategy",
+    "block-files-concurrency",
+    "compact.progress-interval",
+    // Chunks out of order are repaired, so that there is nothing to skip.
+    "compact.skip-block-with-out-of-order-chunks",
+    // Nothing halts: a block that cannot be read is put aside.
+    "debug.halt-on-error",
+    "disable-admin-operations",
+    "block-viewer.global.sync-block-interval",
+    "block-viewer.global.sync-block-timeout",
+    "web.external-prefix",
+    "web.prefix-header",
+    "web.disable-cors",
+    "web.route-prefix",
+];
+
 /// Those of them that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 10] = [
+    "compact.skip-block-with-out-of-order-chunks",
+    "debug.halt-on-error",
+    "web.disable-cors",
     "enable-auto-gomemlimit",
     "query.disable-fallback",
     "status.partial-response",
@@ -69,6 +89,7 @@ fn names(subcommand: &str) -> Vec<&'static str> {
         "query" => &[&EVERYWHERE, &QUERY],
         "sidecar" => &[&EVERYWHERE, &SIDECAR],
         "store" => &[&EVERYWHERE, &STORE],
+        "compact" => &[&EVERYWHERE, &COMPACT],
         "all-in-one" => &[&EVERYWHERE, &QUERY, &STORE],
         _ => &[],
     };

@@ -18,8 +18,8 @@ use super::process::{
 };
 
 /// The earliest and the latest time that the flags' defaults mean.
-const MIN_TIME: &str = "0000-01-01T00:00:00Z";
-const MAX_TIME: &str = END_OF_TIME;
+pub(super) const MIN_TIME: &str = "0000-01-01T00:00:00Z";
+pub(super) const MAX_TIME: &str = END_OF_TIME;
 
 /// A store gateway.
 #[derive(Debug, Clone, Args)]

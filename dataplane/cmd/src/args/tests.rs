@@ -114,7 +114,7 @@ fn what_is_not_understood_is_refused_by_name() {
             "sidecar --reloader.watch-interval=x",
             "--reloader.watch-interval",
         ),
-        ("compact", "compact"),
+        ("receive", "receive"),
     ] {
         let error = refused(words);
         assert!(error.contains(named), "{words}: {error}");
@@ -232,4 +232,57 @@ fn all_in_one_takes_the_flags_of_both() {
     assert_eq!(args.query.replica_label, ["replica"]);
     assert_eq!(args.store.data_dir, std::path::Path::new("/data"));
     assert_eq!(args.limits.samples, 9);
+}
+
+fn compact(words: &str) -> anyhow::Result<::compact::Config> {
+    let Command::Compact(args) = parse_words(words)?.command else {
+        anyhow::bail!("not compact: {words}")
+    };
+    args.config(0)
+}
+
+#[test]
+fn a_compactor_is_configured_as_thanos_is() {
+    let config = compact(
+        "compact --wait --wait-interval=1m --retention.resolution-raw=30d \
+         --retention.resolution-1h=1y --retention.override={tenant=\"a\"}=raw:60d,1h:0d \
+         --delete-delay=0s --compact.concurrency=3 --deduplication.func=penalty \
+         --deduplication.replica-label=replica --deduplication.replica-label=prometheus_replica",
+    )
+    .expect("valid");
+    let day_ms = 86_400_000;
+    let work = config.work;
+    assert!(config.http.is_some());
+    assert_eq!(work.wait_interval, Some(Duration::from_secs(60)));
+    assert_eq!(work.retention.keep.raw_ms, Some(30 * day_ms));
+    assert_eq!(work.retention.keep.five_minutes_ms, None);
+    let (matchers, keep) = &work.retention.overrides[0];
+    assert_eq!(matchers.len(), 1);
+    assert_eq!(keep.raw_ms, Some(60 * day_ms));
+    assert_eq!(keep.one_hour_ms, None);
+    assert_eq!(work.replica_labels, ["replica", "prometheus_replica"]);
+    assert!(work.vertical, "replicas overlap");
+    assert_eq!(work.shard, "0");
+    assert_eq!(work.delete_delay, Duration::ZERO);
+
+    let once = compact("compact").expect("valid");
+    assert!(once.http.is_none() && once.work.wait_interval.is_none());
+    let shard = compact("compact --min-time=-2w").expect("valid").work.shard;
+    assert_ne!(shard, "0");
+}
+
+#[test]
+fn retention_that_would_outrun_downsampling_is_refused() {
+    let error = compact("compact --retention.resolution-raw=39h").expect_err("too short");
+    assert!(format!("{error:#}").contains("40h"), "{error:#}");
+    let error = compact("compact --retention.resolution-5m=9d").expect_err("too short");
+    assert!(format!("{error:#}").contains("10d"), "{error:#}");
+    compact("compact --retention.resolution-raw=2h --downsampling.disable").expect("valid");
+    let error = compact("compact --retention.override={a=\"b\"}=raw:1h").expect_err("too short");
+    assert!(
+        format!("{error:#}").contains("--retention.override"),
+        "{error:#}"
+    );
+    assert!(refused("compact --hash-func=SHA256").contains("hash-func"));
+    assert!(refused("compact --debug.accept-malformed-index").contains("accept-malformed-index"));
 }

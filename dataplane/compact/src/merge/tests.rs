@@ -1,156 +1,19 @@
 //! Blocks in a bucket in memory, compacted, and read back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use block::fetcher::{Fetcher, FetcherMetrics, View};
-use block::{BlockId, layout};
-use chunk::Columns;
+use block::layout;
 use chunk::varint::{put_uvarint, put_varint};
 use model::{Labels, TimeRange};
-use objstore::{Bucket, ObjectStoreBucket};
 use proptest::prelude::*;
-use runtime::clock::ManualClock;
-use runtime::metrics::Metrics;
-use runtime::shutdown::Shutdown;
-use tsdb::block::{BlockReader, BlockWriter, EncodedChunk, cut_float_chunks};
+use tsdb::block::{BlockWriter, EncodedChunk};
 use tsdb::index::{ChunkMeta, SeriesEntry, Toc};
-use tsdb::meta::{BlockMeta, Resolution, Thanos, source};
 use tsdb::segment::segment_name;
 use tsdb::tombstones::{self, Tombstones};
 
 use super::overlap::Dedup;
-use crate::error::{CompactError, ErrorKind};
-use crate::execute::{Compacted, Tools};
-use crate::group::GroupKey;
-use crate::lease::Guard;
-
-/// Samples by series and time; values as bits, so that NaNs compare.
-type Samples = BTreeMap<Labels, BTreeMap<i64, u64>>;
-
-struct World {
-    bucket: Arc<dyn Bucket>,
-    tools: Tools,
-    _folder: tempfile::TempDir,
-}
-
-impl World {
-    fn new(bucket: Arc<dyn Bucket>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let tools = Tools {
-            bucket: Arc::clone(&bucket),
-            data_dir: folder.path().to_owned(),
-            guard: Guard::unguarded(),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
-            shutdown: Shutdown::new(),
-            fetch_concurrency: 2,
-        };
-        Self {
-            bucket,
-            tools,
-            _folder: folder,
-        }
-    }
-
-    fn in_memory() -> Self {
-        Self::new(Arc::new(ObjectStoreBucket::in_memory("b")))
-    }
-
-    async fn put(&self, number: u128, range: (i64, i64), writer: BlockWriter) -> BlockId {
-        let id = BlockId::from_parts(1_600_000_000_000, number);
-        let labels = Labels::from_pairs([("cluster", "eu")]);
-        let written = writer
-            .finish(id, Some(Thanos::new(&labels, source::SIDECAR)))
-            .expect("the block is sound");
-        let mut meta = written.meta;
-        (meta.min_time, meta.max_time) = range;
-        for (name, bytes) in written.files {
-            let bytes = if name == layout::META {
-                meta.encode()
-            } else {
-                bytes
-            };
-            self.put_object(id, &name, bytes).await;
-        }
-        id
-    }
-
-    async fn put_object(&self, id: BlockId, file: &str, bytes: Vec<u8>) {
-        self.bucket
-            .upload(&layout::object(id, file), bytes.into())
-            .await
-            .expect("uploads");
-    }
-
-    async fn view(&self) -> View {
-        let metrics = FetcherMetrics::register(&Metrics::empty());
-        Fetcher::new(Arc::clone(&self.bucket), None, 4, metrics)
-            .fetch()
-            .await
-            .expect("lists")
-    }
-
-    async fn compact(&self, blocks: &[BlockId], dedup: Dedup) -> Result<Compacted, CompactError> {
-        let key = GroupKey {
-            resolution: Resolution::RAW,
-            labels: Labels::from_pairs([("cluster", "eu")]),
-        };
-        let view = self.view().await;
-        self.tools.compact(&key, blocks, &view, dedup).await
-    }
-
-    async fn open(&self, id: BlockId) -> BlockReader {
-        let get = async |file: &str| self.bucket.get(&layout::object(id, file)).await;
-        let meta = get(layout::META).await.expect("the meta is there");
-        let mut segments = Vec::new();
-        while let Ok(segment) = get(&segment_name(segments.len() as u32)).await {
-            segments.push(segment);
-        }
-        let meta = BlockMeta::decode(&meta).expect("the meta is sound");
-        let index = get(layout::INDEX).await.expect("the index is there");
-        BlockReader::new(meta, index, segments, Tombstones::new()).expect("the block is sound")
-    }
-
-    async fn samples(&self, id: BlockId) -> Samples {
-        let block = self.open(id).await;
-        block.verify().expect("the block is sound");
-        samples(&block)
-    }
-}
-
-fn samples(block: &BlockReader) -> Samples {
-    let mut all = Samples::new();
-    for series in block.select(&[], TimeRange::ALL).expect("it is sound") {
-        let samples = all.entry(series.labels).or_default();
-        for (_, chunk) in series.chunks {
-            let mut columns = Columns::new();
-            chunk::decode_floats(chunk.encoding, chunk.data, &mut columns).expect("it is sound");
-            for (t, value) in columns.iter() {
-                assert_eq!(samples.insert(t, value.to_bits()), None, "twice at {t}");
-            }
-        }
-    }
-    all
-}
-
-fn writer(samples: &Samples, segment_bytes: u64) -> BlockWriter {
-    let mut writer = BlockWriter::new().with_segment_bytes(segment_bytes);
-    for (labels, samples) in samples {
-        let samples: Vec<(i64, f64)> = samples
-            .iter()
-            .map(|(t, bits)| (*t, f64::from_bits(*bits)))
-            .collect();
-        writer.add(labels.clone(), cut_float_chunks(&samples));
-    }
-    writer
-}
-
-fn labels(i: usize) -> Labels {
-    Labels::from_pairs([
-        ("__name__".to_owned(), format!("m{}", i % 3)),
-        ("instance".to_owned(), format!("host-{i:03}")),
-    ])
-}
+use crate::error::ErrorKind;
+use crate::world::{Samples, World, block_on, labels, ramp, union, writer};
 
 /// Blocks of a thousand milliseconds each, beginning where the one before ends.
 fn adjacent() -> impl Strategy<Value = Vec<Samples>> {
@@ -178,28 +41,6 @@ fn adjacent() -> impl Strategy<Value = Vec<Samples>> {
         };
         (0i64..).zip(blocks).map(shifted).collect()
     })
-}
-
-fn union(blocks: &[Samples]) -> Samples {
-    let mut all = Samples::new();
-    for block in blocks {
-        for (labels, samples) in block {
-            let known = all.entry(labels.clone()).or_default();
-            for (t, bits) in samples {
-                known.entry(*t).or_insert(*bits);
-            }
-        }
-    }
-    all
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("threads")
-        .block_on(future)
 }
 
 proptest! {
@@ -291,11 +132,6 @@ proptest! {
             }
         });
     }
-}
-
-fn ramp(n: i64, step: i64, offset: i64) -> Samples {
-    let samples = (0..n).map(|i| (offset + i * step, (i as f64).to_bits()));
-    Samples::from([(labels(1), samples.collect())])
 }
 
 #[tokio::test(flavor = "multi_thread")]

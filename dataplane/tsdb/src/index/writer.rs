@@ -304,7 +304,8 @@ impl<W: Write> Output<W> {
     }
 
     fn pad(&mut self, align: u64) -> Result<(), WriteError> {
-        const ZEROS: [u8; SERIES_ALIGN as usize] = [0; SERIES_ALIGN as usize];
+        /// As many as any alignment asks for.
+        const ZEROS: [u8; 16] = [0; 16];
         let missing = self.at.next_multiple_of(align) - self.at;
         let zeros = usize::try_from(missing)
             .ok()
