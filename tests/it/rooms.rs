@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "query",
         &["model", "chunk", "promql", "storeapi", "runtime", "ui"],
     ),
+    ("frontend", &["model", "promql", "runtime"]),
     (
         "store",
         &[
@@ -50,6 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "block",
             "compact",
             "query",
+            "frontend",
             "store",
             "sidecar",
             "ui",

@@ -9,10 +9,12 @@ pub mod compact;
 mod ignored;
 pub mod process;
 pub mod query;
+pub mod query_frontend;
 pub mod selector;
 pub mod sidecar;
 pub mod store;
 pub mod tools;
+pub mod why;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashSet};
@@ -24,6 +26,7 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use all_in_one::AllInOneArgs;
 use compact::CompactArgs;
 use query::QueryArgs;
+use query_frontend::QueryFrontendArgs;
 use sidecar::SidecarArgs;
 use store::StoreArgs;
 use tools::ToolsArgs;
@@ -45,6 +48,8 @@ struct Cli {
 pub enum Command {
     /// Answers PromQL over many stores.
     Query(Box<QueryArgs>),
+    /// Splits and caches range queries before a querier.
+    QueryFrontend(Box<QueryFrontendArgs>),
     /// Serves the blocks of a bucket.
     Store(Box<StoreArgs>),
     /// Stands beside a Prometheus: serves its data, uploads its blocks, reloads its configuration.

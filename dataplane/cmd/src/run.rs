@@ -4,9 +4,11 @@ mod all_in_one;
 mod bucket;
 mod compact;
 mod query;
+mod query_frontend;
 mod sidecar;
 mod store;
 mod tools;
+mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -74,6 +76,12 @@ pub fn run(parsed: Parsed) -> anyhow::Result<()> {
             let log = args.log.clone();
             start(&log, "query", &warnings, |kit| {
                 query::run(*args, flags, kit)
+            })
+        }
+        Command::QueryFrontend(args) => {
+            let log = args.log.clone();
+            start(&log, "query-frontend", &warnings, |kit| {
+                query_frontend::run(*args, kit)
             })
         }
         Command::Store(args) => {

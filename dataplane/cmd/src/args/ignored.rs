@@ -32,6 +32,18 @@ const QUERY: [&str; 15] = [
     "web.prefix-header",
 ];
 
+const QUERY_FRONTEND: [&str; 9] = [
+    "labels.split-interval",
+    "labels.max-query-parallelism",
+    "labels.response-cache-max-freshness",
+    "labels.response-cache-config",
+    "labels.response-cache-config-file",
+    "cache-compression-type",
+    "query-frontend.org-id-header",
+    "query-frontend.enable-x-functions",
+    "enable-feature",
+];
+
 const SIDECAR: [&str; 2] = ["prometheus.ready_timeout", "reloader.process-name"];
 
 const STORE: [&str; 16] = [
@@ -71,10 +83,11 @@ const COMPACT: [&str; 12] = [
 ];
 
 /// Those of them that take no value.
-const SWITCHES: [&str; 10] = [
+const SWITCHES: [&str; 11] = [
     "compact.skip-block-with-out-of-order-chunks",
     "debug.halt-on-error",
     "web.disable-cors",
+    "query-frontend.enable-x-functions",
     "enable-auto-gomemlimit",
     "query.disable-fallback",
     "status.partial-response",
@@ -87,6 +100,7 @@ const SWITCHES: [&str; 10] = [
 fn names(subcommand: &str) -> Vec<&'static str> {
     let own: &[&[&str]] = match subcommand {
         "query" => &[&EVERYWHERE, &QUERY],
+        "query-frontend" => &[&EVERYWHERE, &QUERY_FRONTEND],
         "sidecar" => &[&EVERYWHERE, &SIDECAR],
         "store" => &[&EVERYWHERE, &STORE],
         "compact" => &[&EVERYWHERE, &COMPACT],

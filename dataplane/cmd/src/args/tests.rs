@@ -94,6 +94,37 @@ fn switches_are_written_in_every_way() {
 }
 
 #[test]
+fn a_frontend_is_configured_as_thanos_is() {
+    let config = |words: &str| {
+        let words = format!("query-frontend {words}");
+        match parse_words(&words).expect("understood").command {
+            Command::QueryFrontend(args) => args.config().map_err(|error| format!("{error:#}")),
+            other => panic!("{other:?}"),
+        }
+    };
+    let given = config(
+        "--query-frontend.downstream-url=http://query:10902 --query-range.split-interval=12h \
+         --no-query-range.align-range-with-step --query-frontend.log-queries-longer-than=-1s \
+         --query-range.response-cache-config={\"type\":\"IN-MEMORY\"}",
+    )
+    .expect("usable");
+    assert_eq!(given.downstream_url, "http://query:10902");
+    assert_eq!(given.range.split_interval, Duration::from_secs(12 * 3600));
+    assert_eq!(given.slow_queries, Some(Duration::ZERO));
+    assert!(!given.range.align);
+    assert!(given.range.cache.is_some());
+    let default = config("").expect("usable");
+    assert_eq!((default.slow_queries, default.range.cache), (None, None));
+    let refused = config("--query-range.response-cache-config={\"type\":\"REDIS\"}");
+    let text = refused.map(|_| ()).expect_err("no such cache");
+    assert!(
+        text.contains("--query-range.response-cache-config"),
+        "{text}"
+    );
+    assert!(text.contains("REDIS"), "{text}");
+}
+
+#[test]
 fn what_is_not_understood_is_refused_by_name() {
     for (words, named) in [
         ("query --no-such-flag", "--no-such-flag"),

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use runtime::units::HumanDuration;
 
 use super::process::{LogArgs, ObjstoreArgs};
+use super::why::WhyArgs;
 
 /// Works on buckets and their blocks.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +19,8 @@ pub enum Tool {
     /// Works on a bucket.
     #[command(subcommand)]
     Bucket(BucketTool),
+    /// Says why a selector finds something at a time, or does not.
+    Why(WhyArgs),
 }
 
 /// What to do with a bucket.

@@ -10,7 +10,7 @@ use runtime::metrics::Metrics;
 use runtime::telemetry;
 use tsdb::meta::BlockMeta;
 
-use super::{bucket, threads};
+use super::{bucket, threads, why};
 use crate::args::tools::{BucketTool, CreateArgs, LsArgs, Tool};
 
 /// How long after a try to make a bucket the next one comes, while the store does not answer.
@@ -22,6 +22,7 @@ pub(super) fn run(tool: Tool) -> anyhow::Result<()> {
             telemetry::init(args.log.level, args.log.format)?;
             threads()?.block_on(create(&args))
         }
+        Tool::Why(args) => threads()?.block_on(why::run(&args)),
         Tool::Bucket(BucketTool::Ls(args)) => {
             telemetry::init(args.log.level, args.log.format)?;
             let listing = list(&args);
