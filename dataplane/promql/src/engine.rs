@@ -26,6 +26,7 @@ mod gomath;
 mod gosort;
 mod histogram;
 mod histogram_input;
+mod info;
 mod kahan;
 mod labels;
 mod leaf;

@@ -182,10 +182,29 @@ pub(crate) enum VectorKind {
         upper: ScalarNode,
         pos: PosRange,
     },
+    /// `info`.
+    Info {
+        input: Box<VectorNode>,
+        source: InfoSource,
+    },
     /// Series of the input that became equal are merged; it is an error if they overlap.
     Merge(Box<VectorNode>),
     /// It is an error if series of the input are equal.
     RequireUnique(Box<VectorNode>),
+}
+
+/// The info series that `info` reads.
+#[derive(Debug, Clone)]
+pub(crate) struct InfoSource {
+    /// Matchers of their names.
+    pub names: Vec<Matcher>,
+    /// Matchers of the labels that are added; none means all.
+    pub data: Vec<Matcher>,
+    pub at: Option<i64>,
+    pub offset_ms: i64,
+    /// The times that can matter.
+    pub time: TimeRange,
+    pub step_ms: i64,
 }
 
 /// What of the latest sample is wanted.

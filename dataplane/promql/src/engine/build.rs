@@ -10,8 +10,8 @@ use super::leaf::{Leaf, LeafSpec};
 use super::scalar::ScalarOperator;
 use super::window::{RefTimes, WindowFunc, WindowSpec};
 use super::{
-    EngineError, absent, aggregate, binary, count_values, element, labels, merge, quantiles, share,
-    sort, subquery,
+    EngineError, absent, aggregate, binary, count_values, element, info, labels, merge, quantiles,
+    share, sort, subquery,
 };
 
 /// Returns the operator of a vector node over the steps of `grid`.
@@ -267,6 +267,10 @@ fn unshared(
             let lower = ScalarOperator::build(lower, grid, ex)?;
             let upper = ScalarOperator::build(upper, grid, ex)?;
             Box::new(quantiles::Fraction::new(input, lower, upper, *pos, *grid))
+        }
+        VectorKind::Info { input, source } => {
+            let input = vector(input, grid, ex)?;
+            Box::new(info::Info::new(input, source, *grid, ex))
         }
         VectorKind::Merge(input) => {
             let input = vector(input, grid, ex)?;

@@ -417,7 +417,13 @@ fn keep_stats(histograms: &mut [Arc<FloatHistogram>]) {
 }
 
 /// The latest sample in `(ref - lookback, ref]` at every step, unless it is a stale marker.
-fn instant(refs: &RefTimes, lookback_ms: i64, take: Take, columns: &Columns, out: &mut Out<'_>) {
+pub(crate) fn instant(
+    refs: &RefTimes,
+    lookback_ms: i64,
+    take: Take,
+    columns: &Columns,
+    out: &mut Out<'_>,
+) {
     if !columns.histograms.is_empty() {
         return instant_mixed(refs, lookback_ms, take, columns, out);
     }

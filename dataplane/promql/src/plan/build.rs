@@ -1,6 +1,7 @@
 //! From the syntax tree to the plan.
 
 mod call;
+mod info;
 
 use std::sync::Arc;
 

@@ -119,6 +119,7 @@ fn visit_vector(node: &mut VectorNode, grid: &str, visit: &mut Visit<'_>) {
         | VectorKind::LabelReplace { input, .. }
         | VectorKind::LabelJoin { input, .. }
         | VectorKind::Sort { input, .. }
+        | VectorKind::Info { input, .. }
         | VectorKind::Merge(input)
         | VectorKind::RequireUnique(input) => visit_vector(input, grid, visit),
     }

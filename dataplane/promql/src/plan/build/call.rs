@@ -23,12 +23,15 @@ impl Builder<'_> {
         }
         if matches!(
             id,
-            FunctionId::Info | FunctionId::Xrate | FunctionId::Xincrease | FunctionId::Xdelta
+            FunctionId::Xrate | FunctionId::Xincrease | FunctionId::Xdelta
         ) {
             return Err(EngineError::execution(format!(
                 "function {} is not supported by this engine yet",
                 call.func.name
             )));
+        }
+        if id == FunctionId::Info {
+            return self.info(call, place);
         }
         let mut inner = place.inside(Some(call.func.name));
         match id {
