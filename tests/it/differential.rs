@@ -6,8 +6,7 @@
 //! answers), [`generate`] and [`shrink`] (random expressions, and the smallest that still differs),
 //! [`run`] (many queries to both sides), [`campaign`] (the counts and where they are kept).
 //!
-//! Not compared: native histograms, which the data set has none of, and the texts of evaluation
-//! errors, only their type.
+//! Not compared: the texts of evaluation errors, only their type.
 
 mod answer;
 mod blocks;

@@ -120,10 +120,18 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    /// Adds an annotation; of equal ones the last position counts.
+    /// Adds an annotation. Of equal ones the position counts that Prometheus evaluates last, whatever
+    /// the order they come in: of two parts of a query the later one, and what is around before what
+    /// is inside.
     pub fn add(&mut self, annotation: Annotation) {
         let key = (annotation.severity, annotation.message.clone());
         let mut annotation = annotation;
+        let old = self.by_message.get(&key).and_then(|old| old.pos);
+        if let (Some(new), Some(old)) = (annotation.pos, old)
+            && is_evaluated_later(old, new)
+        {
+            annotation.pos = Some(old);
+        }
         if let (Some(new), Some(old)) = (
             annotation.monotonicity.as_mut(),
             self.by_message.get(&key).and_then(|old| old.monotonicity),
@@ -161,9 +169,36 @@ impl Annotations {
     }
 }
 
+/// Whether Prometheus evaluates the part at `a` after that at `b`.
+fn is_evaluated_later(a: PosRange, b: PosRange) -> bool {
+    let contains = |a: PosRange, b: PosRange| a.start <= b.start && b.end <= a.end;
+    match (contains(a, b), contains(b, a)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => a.start > b.start,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_position_evaluated_last_is_kept() {
+        let position = |positions: &[(usize, usize)]| {
+            let mut annotations = Annotations::default();
+            for (start, end) in positions {
+                annotations.add(Annotation::info("x", PosRange::new(*start, *end)));
+            }
+            annotations.texts("0123456789").1
+        };
+        let later = position(&[(5, 7), (1, 3)]);
+        assert_eq!(later, ["PromQL info: x (1:6)"]);
+        assert_eq!(position(&[(1, 3), (5, 7)]), later);
+        let outer = position(&[(0, 9), (5, 7)]);
+        assert_eq!(outer, ["PromQL info: x (1:1)"]);
+        assert_eq!(position(&[(5, 7), (0, 9)]), outer);
+    }
 
     #[test]
     fn positions_are_lines_and_columns() {

@@ -38,6 +38,7 @@ mod scalar;
 mod share;
 mod smoothed;
 mod sort;
+mod stats;
 mod subquery;
 mod window;
 
@@ -54,6 +55,7 @@ use pool::Pool;
 use scalar::ScalarOperator;
 
 pub use error::{EngineError, EngineErrorKind};
+pub use histogram::{HistogramBucket, histogram_buckets};
 
 pub(crate) use element::ElementFunc;
 pub(crate) use histogram::is_reset;

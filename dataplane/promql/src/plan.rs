@@ -28,7 +28,7 @@ pub(crate) enum Plan {
 }
 
 /// A number per step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ScalarNode {
     Number(f64),
     /// The step's time in seconds.
@@ -78,7 +78,7 @@ impl Unique {
 }
 
 /// An instant vector per step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct VectorNode {
     pub kind: VectorKind,
     pub unique: Unique,
@@ -86,7 +86,7 @@ pub(crate) struct VectorNode {
     pub shared: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum VectorKind {
     /// The latest sample of each series.
     Select {
@@ -228,13 +228,13 @@ pub(crate) enum SortOrder {
 }
 
 /// Where the samples of a range vector come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum RangeSource {
     Selector(Arc<Selector>),
     Subquery(Box<SubqueryNode>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SubqueryNode {
     /// A vector, or a scalar as a vector without labels.
     pub input: VectorNode,

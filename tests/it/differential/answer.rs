@@ -20,6 +20,22 @@ pub(crate) enum Times {
     Range { start: i64, end: i64, step: i64 },
 }
 
+/// The value of a point.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Float(f64),
+    Histogram(Box<Native>),
+}
+
+/// A native histogram, as answers show it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Native {
+    pub(crate) count: f64,
+    pub(crate) sum: f64,
+    /// Which bounds are inside, the lower and the upper bound, and the count.
+    pub(crate) buckets: Vec<(u64, f64, f64, f64)>,
+}
+
 /// Label names and values; both sides print them sorted by name.
 pub(crate) type LabelSet = BTreeMap<String, String>;
 
@@ -40,9 +56,9 @@ pub(crate) enum Outcome {
     Scalar(i64, f64),
     String(i64, String),
     /// In the order of the answer.
-    Vector(Vec<(LabelSet, i64, f64)>),
+    Vector(Vec<(LabelSet, i64, Value)>),
     /// In the order of the answer.
-    Matrix(Vec<(LabelSet, Vec<(i64, f64)>)>),
+    Matrix(Vec<(LabelSet, Vec<(i64, Value)>)>),
 }
 
 impl Default for Outcome {
@@ -139,7 +155,10 @@ fn outcome(body: &Json) -> Result<Outcome> {
             "vector" => {
                 let samples = result.as_array().context("a vector without list")?.iter();
                 let read = samples.map(|sample| {
-                    let (t, value) = point(&sample["value"])?;
+                    let (t, value) = match &sample["histogram"] {
+                        Json::Null => float_point(&sample["value"])?,
+                        histogram => histogram_point(histogram)?,
+                    };
                     Ok((labels(&sample["metric"])?, t, value))
                 });
                 Outcome::Vector(read.collect::<Result<_>>()?)
@@ -147,10 +166,11 @@ fn outcome(body: &Json) -> Result<Outcome> {
             "matrix" => {
                 let series = result.as_array().context("a matrix without list")?.iter();
                 let read = series.map(|series| {
-                    let points = series["values"]
-                        .as_array()
-                        .context("a series without values")?;
-                    let points = points.iter().map(point).collect::<Result<_>>()?;
+                    let list = |key: &str| series[key].as_array().into_iter().flatten();
+                    let floats = list("values").map(float_point);
+                    let histograms = list("histograms").map(histogram_point);
+                    let mut points = floats.chain(histograms).collect::<Result<Vec<_>>>()?;
+                    points.sort_by_key(|(t, _)| *t);
                     Ok((labels(&series["metric"])?, points))
                 });
                 Outcome::Matrix(read.collect::<Result<_>>()?)
@@ -173,14 +193,41 @@ fn labels(metric: &Json) -> Result<LabelSet> {
         .collect()
 }
 
-fn point(pair: &Json) -> Result<(i64, f64)> {
-    let text = pair[1].as_str().context("a point without value")?;
-    let value = match text {
-        "+Inf" => f64::INFINITY,
-        "-Inf" => f64::NEG_INFINITY,
-        text => text.parse().with_context(|| format!("value {text:?}"))?,
+fn float_point(pair: &Json) -> Result<(i64, Value)> {
+    let (t, value) = point(pair)?;
+    Ok((t, Value::Float(value)))
+}
+
+fn histogram_point(pair: &Json) -> Result<(i64, Value)> {
+    let histogram = &pair[1];
+    let buckets = histogram["buckets"].as_array().into_iter().flatten();
+    let buckets = buckets.map(|bucket| {
+        let bounds = bucket[0].as_u64().context("a bucket without bounds")?;
+        Ok((
+            bounds,
+            number(&bucket[1])?,
+            number(&bucket[2])?,
+            number(&bucket[3])?,
+        ))
+    });
+    let native = Native {
+        count: number(&histogram["count"])?,
+        sum: number(&histogram["sum"])?,
+        buckets: buckets.collect::<Result<_>>()?,
     };
-    Ok((time(&pair[0])?, value))
+    Ok((time(&pair[0])?, Value::Histogram(Box::new(native))))
+}
+
+fn point(pair: &Json) -> Result<(i64, f64)> {
+    Ok((time(&pair[0])?, number(&pair[1])?))
+}
+
+fn number(text: &Json) -> Result<f64> {
+    match text.as_str().context("a point without value")? {
+        "+Inf" => Ok(f64::INFINITY),
+        "-Inf" => Ok(f64::NEG_INFINITY),
+        text => text.parse().with_context(|| format!("value {text:?}")),
+    }
 }
 
 fn time(seconds: &Json) -> Result<i64> {

@@ -6,7 +6,7 @@ use std::fmt;
 use promql::ast::{BinaryOp, Expr};
 use promql::functions::FunctionId;
 
-use super::answer::{Answer, LabelSet, Outcome};
+use super::answer::{Answer, LabelSet, Outcome, Value};
 
 /// How close a value has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,24 @@ impl Exactness {
             (false, Self::Bits) => Self::Bits,
             (true, Self::Bits) => Self::AtFunction,
             _ => Self::AfterFunction,
+        }
+    }
+
+    fn admits_value(self, ours: &Value, theirs: &Value) -> bool {
+        match (ours, theirs) {
+            (Value::Float(ours), Value::Float(theirs)) => self.admits(*ours, *theirs),
+            (Value::Histogram(ours), Value::Histogram(theirs)) => {
+                let buckets = ours.buckets.iter().zip(&theirs.buckets);
+                self.admits(ours.count, theirs.count)
+                    && self.admits(ours.sum, theirs.sum)
+                    && ours.buckets.len() == theirs.buckets.len()
+                    && buckets.into_iter().all(|(ours, theirs)| {
+                        (ours.0, ours.1.to_bits(), ours.2.to_bits())
+                            == (theirs.0, theirs.1.to_bits(), theirs.2.to_bits())
+                            && self.admits(ours.3, theirs.3)
+                    })
+            }
+            _ => false,
         }
     }
 
@@ -254,7 +272,13 @@ fn outcomes(theirs: &Outcome, ours: &Outcome, exactness: Exactness) -> Result<()
         }
         (Outcome::Scalar(t, value), Outcome::Scalar(our_t, our_value)) => {
             let labels = LabelSet::new();
-            points(&labels, &[(*t, *value)], &[(*our_t, *our_value)], exactness)
+            let one = |t: i64, value: f64| [(t, Value::Float(value))];
+            points(
+                &labels,
+                &one(*t, *value),
+                &one(*our_t, *our_value),
+                exactness,
+            )
         }
         (Outcome::String(t, text), Outcome::String(our_t, our_text)) => {
             if (t, text) != (our_t, our_text) {
@@ -263,10 +287,10 @@ fn outcomes(theirs: &Outcome, ours: &Outcome, exactness: Exactness) -> Result<()
             Ok(())
         }
         (Outcome::Vector(theirs), Outcome::Vector(ours)) => {
-            let one = |samples: &[(LabelSet, i64, f64)]| -> Vec<(LabelSet, Vec<(i64, f64)>)> {
+            let one = |samples: &[(LabelSet, i64, Value)]| -> ManySeries {
                 let series = samples
                     .iter()
-                    .map(|(labels, t, v)| (labels.clone(), vec![(*t, *v)]));
+                    .map(|(labels, t, v)| (labels.clone(), vec![(*t, v.clone())]));
                 series.collect()
             };
             series(one(theirs), one(ours), exactness)
@@ -281,7 +305,7 @@ fn outcomes(theirs: &Outcome, ours: &Outcome, exactness: Exactness) -> Result<()
     }
 }
 
-type ManySeries = Vec<(LabelSet, Vec<(i64, f64)>)>;
+type ManySeries = Vec<(LabelSet, Vec<(i64, Value)>)>;
 
 fn series(
     mut theirs: ManySeries,
@@ -301,7 +325,7 @@ fn series(
         .iter()
         .find(|(labels, _)| !their_order.contains(labels));
     if missing.is_some() || surplus.is_some() || theirs.len() != ours.len() {
-        let text = |series: Option<&(LabelSet, Vec<(i64, f64)>)>| {
+        let text = |series: Option<&(LabelSet, Vec<(i64, Value)>)>| {
             series.map_or_else(
                 || "none".to_owned(),
                 |(labels, points)| format!("{labels:?} {:?}", &points[..points.len().min(3)]),
@@ -335,8 +359,8 @@ fn series(
 
 fn points(
     labels: &LabelSet,
-    theirs: &[(i64, f64)],
-    ours: &[(i64, f64)],
+    theirs: &[(i64, Value)],
+    ours: &[(i64, Value)],
     exactness: Exactness,
 ) -> Result<(), Difference> {
     let at = theirs.iter().zip(ours).position(|(a, b)| a.0 != b.0);
@@ -357,18 +381,21 @@ fn points(
     let differing = theirs
         .iter()
         .zip(ours)
-        .filter(|(a, b)| !exactness.admits(b.1, a.1));
+        .filter(|(a, b)| !exactness.admits_value(&b.1, &a.1));
     let count = differing.clone().count();
     if let Some((their_point, our_point)) = differing.into_iter().next() {
         return difference(
             Class::Value,
             format!(
-                "{labels:?} at {}: {:?}, ours {:?} ({} ulps; {count} of {} points)",
+                "{labels:?} at {}: {:?}, ours {:?} ({count} of {} points{})",
                 their_point.0,
                 their_point.1,
                 our_point.1,
-                ulps(their_point.1, our_point.1),
-                theirs.len()
+                theirs.len(),
+                match (&their_point.1, &our_point.1) {
+                    (Value::Float(a), Value::Float(b)) => format!("; {} ulps", ulps(*a, *b)),
+                    _ => String::new(),
+                }
             ),
         );
     }
@@ -414,7 +441,7 @@ mod tests {
             (
                 LabelSet::from([("n".to_owned(), name.to_owned())]),
                 0,
-                value,
+                Value::Float(value),
             )
         };
         let answer = |samples: Vec<_>| Answer {

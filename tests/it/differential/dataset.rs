@@ -1,9 +1,13 @@
-//! The samples that both sides are asked about: about 200 series over ten hours with everything
+//! The samples that both sides are asked about: about 250 series over ten hours with everything
 //! that makes answers differ. Resets, gaps, stale markers, NaN and infinities, churn, single
 //! samples, odd buckets, odd labels, huge and tiny values, and the night a leap day ends.
 
+mod native;
+
 use model::Labels;
 use model::sample::stale_nan;
+
+pub(crate) use native::Native;
 
 use super::random::Random;
 
@@ -22,6 +26,8 @@ type Samples = Vec<(i64, f64)>;
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     pub(crate) samples: Samples,
+    /// Native histograms in order of time, none at the time of a float.
+    pub(crate) histograms: Vec<(i64, Native)>,
 }
 
 /// Makes all series; always the same.
@@ -37,6 +43,7 @@ pub(crate) fn series() -> Vec<Series> {
     dataset.queues();
     dataset.pods();
     dataset.oddities();
+    dataset.native_histograms();
     dataset.series
 }
 
@@ -55,6 +62,7 @@ impl Dataset {
         self.series.push(Series {
             labels: Labels::from_pairs(labels.iter().copied()),
             samples,
+            histograms: Vec::new(),
         });
     }
 

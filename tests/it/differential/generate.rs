@@ -1,6 +1,7 @@
 //! Random queries: well-typed expressions over the data set's metrics, all functions, aggregations,
 //! operators and modifiers, by weights that make most of them answer something.
 
+mod histograms;
 mod metrics;
 mod node;
 
@@ -200,8 +201,8 @@ impl Generator<'_> {
             8..34 => self.over_time(depth),
             34..56 => self.aggregate(depth),
             56..79 => self.operation(depth),
-            79..93 => self.element(depth),
-            93..97 => self.histogram(depth),
+            79..90 => self.element(depth),
+            90..97 => self.histogram(depth),
             97 => Node::Negative(Box::new(self.vector(depth - 1))),
             98 => {
                 let scalar = self.scalar(depth - 1);
@@ -735,68 +736,6 @@ impl Generator<'_> {
             6 => Node::call(self.random.pick(&["hour", "minute", "month", "year"]), []),
             _ => Node::call(self.random.pick(PLAIN), [inner]),
         }
-    }
-
-    fn histogram(&mut self, depth: u32) -> Node {
-        const OF_NATIVE: &[&str] = &[
-            "histogram_avg",
-            "histogram_count",
-            "histogram_sum",
-            "histogram_stddev",
-            "histogram_stdvar",
-        ];
-        match self.random.below(10) {
-            0..6 => {
-                let phi = self.quantile();
-                let buckets = self.buckets(depth);
-                Node::call("histogram_quantile", [phi, buckets])
-            }
-            6 | 7 => {
-                let (low, high) = (self.number(), self.number());
-                let buckets = self.buckets(depth);
-                Node::call("histogram_fraction", [low, high, buckets])
-            }
-            8 => {
-                // No bucket twice: Prometheus merges such buckets in place, so that its second
-                // quantile is that of other buckets than its first.
-                let phis = [self.quantile(), self.quantile()];
-                let buckets = self.buckets_of("request_duration_seconds_bucket");
-                let args = [buckets, Node::Text("q".to_owned())];
-                Node::call("histogram_quantiles", args.into_iter().chain(phis))
-            }
-            _ => {
-                let buckets = self.buckets(depth);
-                Node::call(self.random.pick(OF_NATIVE), [buckets])
-            }
-        }
-    }
-
-    fn buckets(&mut self, depth: u32) -> Node {
-        if self.random.chance(5) {
-            return self.vector(depth - 1);
-        }
-        let name = self
-            .random
-            .pick(&["request_duration_seconds_bucket", "odd_bucket"]);
-        self.buckets_of(name)
-    }
-
-    /// A classic histogram, mostly rates of its buckets.
-    fn buckets_of(&mut self, name: &str) -> Node {
-        let mut selector = self.selector(metrics::by_name(name));
-        let mut buckets = if self.random.chance(60) {
-            selector.range = self.duration();
-            let rate = self.random.pick(&["rate", "increase", "delta"]);
-            Node::call(rate, [Node::Selector(selector)])
-        } else {
-            Node::Selector(selector)
-        };
-        if self.random.chance(40) {
-            let labels = ["le", "job", "kind"].map(str::to_owned).to_vec();
-            let keyword = "by";
-            buckets = self.by(&Grouping { keyword, labels }, buckets);
-        }
-        buckets
     }
 
     fn info(&mut self, depth: u32) -> Node {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use bytes::Bytes;
 use chunk::Encoding;
+use model::histogram::FloatHistogram;
 use model::{Labels, TimeRange};
 use promql::ParseOptions;
 use promql::context::QueryContext;
-use promql::engine::{Engine, EngineOptions};
+use promql::engine::{Engine, EngineOptions, histogram_buckets};
 use promql::queryable::{
     Columns, Queryable, QueryableError, SelectRequest, Series, SeriesData, SeriesSet,
 };
@@ -19,7 +20,7 @@ use tsdb::block::{BlockReader, WrittenBlock};
 use tsdb::tombstones::Tombstones;
 
 use super::Opponent;
-use super::answer::{Answer, LabelSet, Outcome, Query, Seconds, Times};
+use super::answer::{Answer, LabelSet, Native, Outcome, Query, Seconds, Times, Value as Shown};
 use super::blocks::{self, Layout};
 
 /// What the real Prometheus has switched on, too.
@@ -111,21 +112,23 @@ fn as_parsed(step_ms: i64) -> i64 {
 }
 
 fn answer(result: QueryResult) -> Answer {
-    let float = |value: &SampleValue| match value {
-        SampleValue::Float(value) => *value,
-        SampleValue::Histogram(_) => unreachable!("the data set has no native histograms"),
-    };
     let outcome = match result.value {
         Value::Scalar(scalar) => Outcome::Scalar(scalar.ts, scalar.value),
         Value::String(string) => Outcome::String(string.ts, string.value),
         Value::Vector(samples) => {
             let samples = samples
                 .iter()
-                .map(|s| (label_set(&s.labels), s.ts, float(&s.value)));
+                .map(|s| (label_set(&s.labels), s.ts, shown(&s.value)));
             Outcome::Vector(samples.collect())
         }
         Value::Matrix(series) => {
-            let series = series.into_iter().map(|s| (label_set(&s.labels), s.floats));
+            let series = series.into_iter().map(|s| {
+                let floats = s.floats.iter().map(|(t, value)| (*t, Shown::Float(*value)));
+                let histograms = s.histograms.iter().map(|(t, value)| (*t, native(value)));
+                let mut points: Vec<_> = floats.chain(histograms).collect();
+                points.sort_by_key(|(t, _)| *t);
+                (label_set(&s.labels), points)
+            });
             Outcome::Matrix(series.collect())
         }
     };
@@ -134,6 +137,30 @@ fn answer(result: QueryResult) -> Answer {
         warnings: result.warnings.into_iter().collect(),
         infos: result.infos.into_iter().collect(),
     }
+}
+
+fn shown(value: &SampleValue) -> Shown {
+    match value {
+        SampleValue::Float(value) => Shown::Float(*value),
+        SampleValue::Histogram(histogram) => native(histogram),
+    }
+}
+
+fn native(histogram: &FloatHistogram) -> Shown {
+    let buckets = histogram_buckets(histogram).into_iter().map(|bucket| {
+        let bounds = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+            (false, true) => 0,
+            (true, false) => 1,
+            (false, false) => 2,
+            (true, true) => 3,
+        };
+        (bounds, bucket.lower, bucket.upper, bucket.count)
+    });
+    Shown::Histogram(Box::new(Native {
+        count: histogram.count,
+        sum: histogram.sum,
+        buckets: buckets.collect(),
+    }))
 }
 
 fn label_set(labels: &Labels) -> LabelSet {
@@ -190,6 +217,7 @@ impl SeriesSet for Selected {
                 chunks: chunks.into_iter(),
                 range: self.range,
                 columns: chunk::Columns::new(),
+                histograms: chunk::HistogramColumns::new(),
             }),
         });
         Ok(next)
@@ -204,6 +232,7 @@ struct Samples {
     chunks: std::vec::IntoIter<OwnedChunk>,
     range: TimeRange,
     columns: chunk::Columns,
+    histograms: chunk::HistogramColumns,
 }
 
 impl SeriesData for Samples {
@@ -211,8 +240,19 @@ impl SeriesData for Samples {
         let Some(OwnedChunk(encoding, data)) = self.chunks.next() else {
             return Ok(false);
         };
-        if encoding != Encoding::Xor {
-            return Err(storage(format!("a chunk of encoding {encoding:?}")));
+        if encoding.is_histogram() {
+            chunk::decode_histograms(encoding, &data, &mut self.histograms).map_err(storage)?;
+            for i in 0..self.histograms.len() {
+                let sample = self
+                    .histograms
+                    .timestamp(i)
+                    .zip(self.histograms.float_histogram(i));
+                if let Some((t, value)) = sample.filter(|(t, _)| self.range.contains(*t)) {
+                    out.histogram_ts.push(t);
+                    out.histograms.push(Arc::new(value));
+                }
+            }
+            return Ok(true);
         }
         self.columns.clear();
         chunk::decode_xor(&data, &mut self.columns).map_err(storage)?;

@@ -1,8 +1,11 @@
 //! Hyperbolic inverses by the formulas that Go's library uses, which the usual ones of Rust's
-//! standard library differ from by more than rounding, and sine, cosine and tangent ([`trigonometry`]).
+//! standard library differ from by more than rounding, sine, cosine and tangent
+//! ([`trigonometry`]), and powers of two ([`powers`]).
 
+mod powers;
 mod trigonometry;
 
+pub(super) use powers::{exp2, log2};
 pub(super) use trigonometry::{cos, sin, tan};
 
 const LN2: f64 = std::f64::consts::LN_2;

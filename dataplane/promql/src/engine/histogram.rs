@@ -24,6 +24,7 @@ mod zero;
 use model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram};
 
 pub(crate) use arithmetic::{add, div, equal, mul, sub};
+pub use buckets::{HistogramBucket, histogram_buckets};
 pub(crate) use layout::{compact, to_schema};
 pub(crate) use reset::is_reset;
 pub(crate) use statistics::{NanNote, fraction, quantile, variance};

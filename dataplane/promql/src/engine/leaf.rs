@@ -10,13 +10,12 @@ use crate::context::{QueryContext, Reservation};
 use crate::plan::{Selector, Take};
 use crate::queryable::{Columns, SelectRequest, Series, SeriesData, SeriesSet};
 use crate::symbols::SymbolId;
-use model::histogram::{CounterResetHint, FloatHistogram};
 
 use super::block::{Block, Grid, HistogramRow, SeriesMeta, set};
 use super::exec::{Exec, Operator};
-use super::histogram::is_reset;
 use super::pool::Pending;
 use super::scalar::{ScalarColumn, ScalarOperator};
+use super::stats::{Reads, keep_stats};
 use super::window::{Cursor, Notes, Out, RefTimes, Scratch, WindowFunc, WindowSpec};
 use super::{EngineError, annotate};
 
@@ -84,6 +83,30 @@ impl LeafSpec {
                 spec.func,
                 WindowFunc::FirstOverTime | WindowFunc::LastOverTime
             ),
+        }
+    }
+
+    /// How Prometheus reads the samples.
+    fn reads(&self) -> Reads {
+        match self {
+            Self::Instant {
+                refs, lookback_ms, ..
+            } => Reads {
+                refs: *refs,
+                after_ms: 0,
+                first_ms: *lookback_ms,
+                other_ms: *lookback_ms,
+            },
+            Self::Window(spec) => {
+                let (before, after) = spec.reach();
+                let whole = spec.range_ms.saturating_add(before).saturating_add(after);
+                Reads {
+                    refs: spec.refs,
+                    after_ms: after,
+                    first_ms: whole,
+                    other_ms: whole.min(spec.refs.grid.step),
+                }
+            }
         }
     }
 
@@ -360,7 +383,7 @@ fn evaluate(
         while task.data.next_batch(&mut scratch.columns)? {}
         samples += (scratch.columns.ts.len() + scratch.columns.histogram_ts.len()) as u64;
         if stats_only {
-            keep_stats(&mut scratch.columns.histograms);
+            keep_stats(&mut scratch.columns, &spec.reads());
         }
         // An empty row that stays empty is used for the next series.
         let row = block.push_empty(task.meta);
@@ -386,34 +409,6 @@ fn evaluate(
         samples,
         names,
     })
-}
-
-/// Leaves count, sum and schema of each histogram, and what its buckets say of counter resets.
-fn keep_stats(histograms: &mut [Arc<FloatHistogram>]) {
-    let mut before: Option<Arc<FloatHistogram>> = None;
-    for histogram in histograms {
-        let hint = match (histogram.counter_reset_hint, &before) {
-            (CounterResetHint::Unknown, Some(before)) if !histogram.is_stale() => {
-                if is_reset(histogram, before) {
-                    CounterResetHint::Reset
-                } else {
-                    CounterResetHint::NotReset
-                }
-            }
-            (hint, _) => hint,
-        };
-        let stats = FloatHistogram {
-            counter_reset_hint: hint,
-            schema: histogram.schema,
-            count: histogram.count,
-            sum: histogram.sum,
-            ..FloatHistogram::default()
-        };
-        let whole = std::mem::replace(histogram, Arc::new(stats));
-        if !whole.is_stale() {
-            before = Some(whole);
-        }
-    }
 }
 
 /// The latest sample in `(ref - lookback, ref]` at every step, unless it is a stale marker.

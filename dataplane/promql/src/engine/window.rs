@@ -178,6 +178,15 @@ impl WindowSpec {
             .map_or(f64::NAN, |param| param.at(step))
     }
 
+    /// How far the window reaches beyond its two ends.
+    pub(crate) fn reach(&self) -> (i64, i64) {
+        match self.modifier {
+            None => (0, 0),
+            Some(RangeModifier::Anchored) => (self.lookback_ms, 0),
+            Some(RangeModifier::Smoothed) => (self.lookback_ms, self.lookback_ms),
+        }
+    }
+
     /// Evaluates the function for the series in `scratch.columns` into an empty row.
     ///
     /// `name` is the metric's name, for annotations.
@@ -200,11 +209,7 @@ impl WindowSpec {
             work,
         } = scratch;
         drop_stale(columns);
-        let (before, after) = match self.modifier {
-            None => (0, 0),
-            Some(RangeModifier::Anchored) => (self.lookback_ms, 0),
-            Some(RangeModifier::Smoothed) => (self.lookback_ms, self.lookback_ms),
-        };
+        let (before, after) = self.reach();
         bounds(
             &columns.ts,
             &self.refs,

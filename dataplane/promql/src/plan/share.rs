@@ -25,13 +25,28 @@ pub(crate) fn number_equal_parts(plan: &mut Plan) -> usize {
         return 0;
     }
     let mut numbers: HashMap<String, usize> = HashMap::new();
+    let mut last: Vec<VectorKind> = Vec::new();
     visit_plan(plan, &mut |node, key| {
         if !counts.contains_key(&key) {
             return true;
         }
         let next = numbers.len();
-        node.shared = Some(*numbers.entry(key).or_insert(next));
+        let number = *numbers.entry(key).or_insert(next);
+        node.shared = Some(number);
+        if number == next {
+            last.push(node.kind.clone());
+        } else {
+            last[number] = node.kind.clone();
+        }
         // Inner parts are evaluated as often as the outer one: once.
+        false
+    });
+    // Whichever occurrence is evaluated, annotations name the place of the last.
+    visit_plan(plan, &mut |node, _| {
+        let Some(number) = node.shared else {
+            return true;
+        };
+        node.kind = last[number].clone();
         false
     });
     numbers.len()

@@ -1,16 +1,9 @@
 //! Native histograms in answers: count, sum and the buckets that are not empty.
 
-use model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Span};
+use model::histogram::FloatHistogram;
+use promql::engine::histogram_buckets;
 
 use super::number::{push_float, push_u64};
-
-struct Bucket {
-    lower: f64,
-    upper: f64,
-    lower_inclusive: bool,
-    upper_inclusive: bool,
-    count: f64,
-}
 
 /// Appends `{"count":"..","sum":"..","buckets":[[inclusiveness,"lower","upper","count"],..]}`.
 pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
@@ -20,10 +13,7 @@ pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     push_float(out, histogram.sum);
     out.push(b'"');
     let mut any = false;
-    for bucket in buckets(histogram)
-        .iter()
-        .filter(|bucket| bucket.count != 0.0)
-    {
+    for bucket in histogram_buckets(histogram) {
         out.extend_from_slice(if any { b"," } else { b",\"buckets\":[" });
         any = true;
         out.push(b'[');
@@ -49,78 +39,10 @@ pub(super) fn push_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
     out.push(b'}');
 }
 
-/// Returns all buckets in ascending order of their bounds.
-fn buckets(histogram: &FloatHistogram) -> Vec<Bucket> {
-    let custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
-    let bucket = |lower: f64, upper: f64, index: i64, count: f64| Bucket {
-        lower,
-        upper,
-        lower_inclusive: if custom { index == 0 } else { lower < 0.0 },
-        upper_inclusive: custom || upper > 0.0,
-        count,
-    };
-    let mut all = Vec::new();
-    let mut negative = indexed(&histogram.negative_spans, &histogram.negative_buckets);
-    negative.reverse();
-    for (index, count) in negative {
-        let (lower, upper) = (-bound(histogram, index), -bound(histogram, index - 1));
-        all.push(bucket(lower, upper, index, count));
-    }
-    if histogram.zero_count > 0.0 {
-        all.push(Bucket {
-            lower: -histogram.zero_threshold,
-            upper: histogram.zero_threshold,
-            lower_inclusive: true,
-            upper_inclusive: true,
-            count: histogram.zero_count,
-        });
-    }
-    for (index, count) in indexed(&histogram.positive_spans, &histogram.positive_buckets) {
-        let (lower, upper) = (bound(histogram, index - 1), bound(histogram, index));
-        all.push(bucket(lower, upper, index, count));
-    }
-    all
-}
-
-fn indexed(spans: &[Span], counts: &[f64]) -> Vec<(i64, f64)> {
-    let mut indexed = Vec::with_capacity(counts.len());
-    let mut counts = counts.iter();
-    let mut index = 0i64;
-    for span in spans {
-        index += i64::from(span.offset);
-        // Bounded by the counts, not by the length that the span declares.
-        for count in counts.by_ref().take(span.length as usize) {
-            indexed.push((index, *count));
-            index += 1;
-        }
-    }
-    indexed
-}
-
-/// Returns the upper bound of the bucket at `index`.
-fn bound(histogram: &FloatHistogram, index: i64) -> f64 {
-    if histogram.schema == CUSTOM_BUCKETS_SCHEMA {
-        return match usize::try_from(index) {
-            Err(_) => f64::NEG_INFINITY,
-            Ok(at) => histogram
-                .custom_values
-                .get(at)
-                .copied()
-                .unwrap_or(f64::INFINITY),
-        };
-    }
-    #[expect(clippy::cast_precision_loss, reason = "indexes are far below 2^52")]
-    let exponent = index as f64 * f64::from(-histogram.schema).exp2();
-    // The bucket that would end at 2^1024 ends at the largest float.
-    if exponent == 1024.0 {
-        f64::MAX
-    } else {
-        exponent.exp2()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use model::histogram::{CUSTOM_BUCKETS_SCHEMA, Span};
+
     use super::*;
 
     fn text(histogram: &FloatHistogram) -> String {

@@ -119,6 +119,31 @@ pub(crate) const FAMILIES: &[Family] = &[
         labels: &[("\"a.b\"", &["1"]), ("c", &["2"])],
     },
     gauge("date_seconds", &[]),
+    counter("nh_duration_seconds", &[JOB, INSTANCE]),
+    counter("nh_duration_seconds", &[JOB, INSTANCE]),
+    counter("nhcb_latency_seconds", &[JOB, INSTANCE]),
+    counter("nh_float", &[("i", &["0", "1", "2", "3"])]),
+    gauge("nh_gauge", &[("room", &["attic", "cellar", "hall"])]),
+    counter("nh_changing", &[("what", &["schema", "bounds"])]),
+    counter("mixed", &[("kind", &["float_first", "histogram_first"])]),
+    counter("both_seconds", &[("le", &["1", "2", "+Inf"])]),
+    counter("nh_nan", &[]),
+    counter("nh_empty", &[]),
+];
+
+/// The metrics with native histograms.
+pub(crate) const NATIVE: &[&str] = &[
+    "nh_duration_seconds",
+    "nh_duration_seconds",
+    "nhcb_latency_seconds",
+    "nhcb_latency_seconds",
+    "nh_float",
+    "nh_gauge",
+    "nh_changing",
+    "mixed",
+    "both_seconds",
+    "nh_nan",
+    "nh_empty",
 ];
 
 /// Returns the family of that name.

@@ -2,6 +2,8 @@
 
 use model::histogram::{FloatHistogram, Span, bucket_indices};
 
+use crate::engine::gomath::log2;
+
 use super::bounds::bound;
 use super::has_custom_buckets;
 
@@ -20,9 +22,9 @@ impl Bucket {
         if linear {
             return (value - self.lower) / (self.upper - self.lower);
         }
-        let lower = self.lower.abs().log2();
-        let upper = self.upper.abs().log2();
-        let at = value.abs().log2();
+        let lower = log2(self.lower.abs());
+        let upper = log2(self.upper.abs());
+        let at = log2(value.abs());
         if value > 0.0 {
             (at - lower) / (upper - lower)
         } else {
@@ -64,6 +66,47 @@ pub(super) fn zero(h: &FloatHistogram) -> Bucket {
         upper: h.zero_threshold,
         count: h.zero_count,
     }
+}
+
+/// A filled bucket, as answers show it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HistogramBucket {
+    pub lower: f64,
+    pub upper: f64,
+    pub lower_inclusive: bool,
+    pub upper_inclusive: bool,
+    pub count: f64,
+}
+
+/// Returns the filled buckets of a histogram from the lowest to the highest, with Prometheus' bounds.
+#[must_use]
+pub fn histogram_buckets(histogram: &FloatHistogram) -> Vec<HistogramBucket> {
+    let custom = has_custom_buckets(histogram);
+    let zero_at = if !custom && histogram.zero_count > 0.0 {
+        histogram.negative_buckets.len()
+    } else {
+        usize::MAX
+    };
+    all(histogram)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, bucket)| bucket.count != 0.0)
+        .map(|(at, bucket)| {
+            let is_zero = at == zero_at;
+            HistogramBucket {
+                lower: bucket.lower,
+                upper: bucket.upper,
+                lower_inclusive: is_zero
+                    || if custom {
+                        bucket.lower == f64::NEG_INFINITY
+                    } else {
+                        bucket.lower < 0.0
+                    },
+                upper_inclusive: is_zero || custom || bucket.upper > 0.0,
+                count: bucket.count,
+            }
+        })
+        .collect()
 }
 
 /// Returns all buckets from the lowest to the highest. Buckets that reach into the zero bucket end

@@ -2,6 +2,7 @@
 
 use model::histogram::FloatHistogram;
 
+use crate::engine::gomath::{exp2, log2};
 use crate::engine::kahan;
 
 use super::buckets::{Bucket, all};
@@ -102,12 +103,12 @@ pub(crate) fn quantile(q: f64, h: &FloatHistogram) -> (f64, Option<NanNote>) {
             note,
         );
     }
-    let lower = bucket.lower.abs().log2();
-    let upper = bucket.upper.abs().log2();
+    let lower = log2(bucket.lower.abs());
+    let upper = log2(bucket.upper.abs());
     let value = if bucket.lower > 0.0 {
-        (lower + (upper - lower) * fraction).exp2()
+        exp2(lower + (upper - lower) * fraction)
     } else {
-        -(upper + (lower - upper) * (1.0 - fraction)).exp2()
+        -exp2(upper + (lower - upper) * (1.0 - fraction))
     };
     (value, note)
 }
