@@ -95,6 +95,7 @@ pub struct AnswersConfig {
     pub targets_partial_response: bool,
     pub metadata_partial_response: bool,
     pub exemplars_partial_response: bool,
+    pub status_partial_response: bool,
     /// How far back label and series calls look that give no start; zero is all of time.
     pub metadata_range: Duration,
     /// The metadata key under which the tenant travels to stores.

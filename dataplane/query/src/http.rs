@@ -149,7 +149,7 @@ async fn allow_origins(request: Request, next: Next) -> Response {
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Date, X-Partial-Response",
+            "Date, X-Hindsight-Coverage, X-Partial-Response",
         ),
     ];
     let mut response = if request.method() == Method::OPTIONS {

@@ -14,7 +14,7 @@ const EVERYWHERE: [&str; 6] = [
     "request.logging-config-file",
 ];
 
-const QUERY: [&str; 15] = [
+const QUERY: [&str; 14] = [
     "query.max-concurrent-select",
     "query.active-query-path",
     "query.disable-fallback",
@@ -27,7 +27,6 @@ const QUERY: [&str; 15] = [
     "grpc.proxy-strategy",
     "grpc-compression",
     "store.sd-dns-resolver",
-    "status.partial-response",
     "alert.query-url",
     "web.prefix-header",
 ];
@@ -83,14 +82,13 @@ const COMPACT: [&str; 12] = [
 ];
 
 /// Those of them that take no value.
-const SWITCHES: [&str; 11] = [
+const SWITCHES: [&str; 10] = [
     "compact.skip-block-with-out-of-order-chunks",
     "debug.halt-on-error",
     "web.disable-cors",
     "query-frontend.enable-x-functions",
     "enable-auto-gomemlimit",
     "query.disable-fallback",
-    "status.partial-response",
     "cache-index-header",
     "store.enable-index-header-lazy-reader",
     "store.enable-lazy-expanded-postings",

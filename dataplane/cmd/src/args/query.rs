@@ -251,6 +251,9 @@ pub struct QuerySettings {
     /// The same for exemplars.
     #[arg(id = "exemplar.partial-response", long = "exemplar.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
     pub exemplar_partial_response: bool,
+    /// The same for statistics of heads.
+    #[arg(id = "status.partial-response", long = "status.partial-response", action = ArgAction::Set, default_value_t = true, hide = true)]
+    pub status_partial_response: bool,
     /// Label advertised by Info, as name="value" (repeated).
     #[arg(
         id = "selector-label",
@@ -398,6 +401,7 @@ impl QuerySettings {
                 targets_partial_response: self.target_partial_response,
                 metadata_partial_response: self.metadata_partial_response,
                 exemplars_partial_response: self.exemplar_partial_response,
+                status_partial_response: self.status_partial_response,
                 metadata_range: self.metadata_range.0,
                 tenant_header: self.tenant_header.clone(),
                 default_tenant: self.default_tenant.clone(),

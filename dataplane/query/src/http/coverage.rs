@@ -21,13 +21,22 @@ pub(super) struct Summary {
 
 impl Summary {
     pub(super) fn of<'a>(coverage: impl IntoIterator<Item = &'a storeapi::Coverage>) -> Self {
-        coverage
-            .into_iter()
-            .fold(Self::default(), |sum, stores| Self {
-                asked: sum.asked + stores.stores.len(),
-                failed: sum.failed + stores.stores.iter().filter(|s| s.error.is_some()).count(),
-                pruned: sum.pruned + stores.pruned,
-            })
+        let mut sum = Self::default();
+        for stores in coverage {
+            sum.add(Self {
+                asked: stores.stores.len(),
+                failed: stores.stores.iter().filter(|s| s.error.is_some()).count(),
+                pruned: stores.pruned,
+            });
+        }
+        sum
+    }
+
+    /// Adds those of a further call.
+    pub(super) fn add(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.failed += other.failed;
+        self.pruned += other.pruned;
     }
 
     /// Adds the header.

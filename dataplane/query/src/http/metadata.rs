@@ -13,6 +13,7 @@ use storeapi::{
     Coverage, ErrorKind, LabelsAnswer, LabelsRequest, SeriesFrame, SeriesRequest, StoreError,
 };
 
+use super::coverage::Summary;
 use super::error::{ApiError, ErrorType};
 use super::form::{Form, MAX_TIME_MS, MIN_TIME_MS};
 use super::{Api, Scope, State, answer, json};
@@ -27,12 +28,14 @@ struct Found<T> {
     values: BTreeSet<T>,
     warnings: BTreeSet<String>,
     partial: bool,
+    summary: Summary,
 }
 
 impl<T: Ord> Found<T> {
     fn note(&mut self, warnings: Vec<String>, coverage: &Coverage) {
         self.partial |= coverage.stores.iter().any(|store| store.error.is_some());
         self.partial |= !warnings.is_empty();
+        self.summary.add(Summary::of([coverage]));
         self.warnings.extend(warnings);
     }
 
@@ -46,7 +49,9 @@ impl<T: Ord> Found<T> {
             values.truncate(limit);
             warnings.push(TRUNCATED.to_owned());
         }
-        answer(json::body(&values, &warnings, &[]), self.partial)
+        let mut response = answer(json::body(&values, &warnings, &[]), self.partial);
+        self.summary.write(response.headers_mut());
+        response
     }
 }
 

@@ -132,7 +132,10 @@ pub(super) async fn tsdb(api: State, form: Form) -> Result<Response, ApiError> {
             .filter(|limit| *limit > 0)
             .ok_or_else(|| ApiError::bad_data("limit must be a positive number"))?,
     };
-    let partial = form.switch("partial_response", true)?;
+    let partial = form.switch(
+        "partial_response",
+        api.config.answers.status_partial_response,
+    )?;
     let strategy = if partial {
         pb::PartialResponseStrategy::Warn
     } else {

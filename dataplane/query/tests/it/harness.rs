@@ -136,6 +136,7 @@ pub(crate) fn config() -> Config {
             targets_partial_response: true,
             metadata_partial_response: true,
             exemplars_partial_response: true,
+            status_partial_response: true,
             metadata_range: Duration::ZERO,
             tenant_header: "THANOS-TENANT".into(),
             default_tenant: "default-tenant".into(),

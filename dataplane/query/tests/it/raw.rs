@@ -180,6 +180,11 @@ async fn an_answer_says_which_stores_took_part() {
         (&store["series"], &store["downsampledChunks"]),
         (&json!(2), &json!(0))
     );
+    let labels = api.send("/api/v1/labels", &[("match[]", "m")]).await;
+    assert_eq!(
+        labels.headers()["x-hindsight-coverage"],
+        "asked=2, answered=2, failed=0, pruned=0"
+    );
     // Not unless asked for: clients check bodies against a schema.
     let (_, body) = api.get("query", &params[..1]).await;
     assert_eq!(body["data"].get("coverage"), None);
@@ -251,6 +256,10 @@ async fn replicas_of_native_histograms_are_one_series_without_gaps() {
         .map(|two| two[1] - two[0])
         .fold(0.0, f64::max);
     assert!(longest < 100.0, "{counts:?}");
+    // A switch between replicas is no reset: a second counts a second.
+    let rate = api.instant("histogram_count(rate(h[9m]))", &[]).await;
+    let rate: f64 = rate[0]["value"][1].as_str().unwrap().parse().unwrap();
+    assert!((0.9..1.1).contains(&rate), "{rate}");
     // Replicas apart are two.
     let apart = api.instant("count(h)", &[("dedup", "false")]).await;
     assert_eq!(apart[0]["value"][1], "2");
