@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub mod alertmanager;
+pub mod compact;
 pub mod images;
 pub mod kube_state_metrics;
 pub mod monitors;
@@ -23,6 +24,7 @@ pub mod store;
 pub mod workload;
 
 use alertmanager::Alertmanager;
+use compact::Compact;
 use images::Images;
 use kube_state_metrics::KubeStateMetrics;
 use naming::Naming;
@@ -117,6 +119,10 @@ pub struct MonitoringStackSpec {
     /// The store gateway: serves blocks from object storage. It exists only with objectStorage.
     #[serde(default)]
     pub store: Store,
+
+    /// The compactor of the bucket. It exists only with objectStorage.
+    #[serde(default)]
+    pub compact: Compact,
 
     /// Alertmanager, to which Prometheus then sends its alerts.
     #[serde(default)]

@@ -15,6 +15,7 @@ use crate::names::{Component, OWNER_NAMESPACE_ANNOTATION, OWNER_UID_ANNOTATION};
 mod alertmanager;
 mod autoscaling;
 mod availability;
+mod compact;
 mod exporters;
 mod network_policy;
 mod object_storage;
@@ -159,6 +160,9 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     objects.extend(exporters::objects(stack));
     if let Some(storage) = &stack.object_storage {
         objects.push(store::object(stack, storage));
+        if let Some(compact) = &stack.compact {
+            objects.push(compact::object(stack, compact, storage));
+        }
         objects.extend(object_storage::objects(stack, storage, minted));
     }
     objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));

@@ -192,6 +192,9 @@ fn may_lack_storage_class(resource: &MonitoringStack) -> bool {
         .and_then(|storage| storage.embedded.as_ref());
     let any = needs_default(&spec.prometheus.storage)
         || (spec.object_storage.is_some() && needs_default(&spec.store.storage))
+        || (spec.object_storage.is_some()
+            && spec.compact.enabled
+            && needs_default(&spec.compact.storage))
         || (spec.alertmanager.enabled && needs_default(&spec.alertmanager.storage))
         || embedded.is_some_and(|embedded| embedded.storage_class_name.is_none());
     let is_ready = resource.status.as_ref().is_some_and(|status| {

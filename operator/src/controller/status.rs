@@ -12,6 +12,7 @@ use super::observe::PodState;
 use super::validate::{Invalid, Stack};
 use crate::names::Component;
 
+mod compact;
 mod configuration;
 mod exporters;
 mod facts;
@@ -106,12 +107,13 @@ fn observed_conditions(
             continue;
         };
         let name = stack.names.workload(part.component);
-        components.push(workload::workload_condition(
-            kind,
-            observed,
-            &name,
-            part.component,
-        ));
+        let mut condition = workload::workload_condition(kind, observed, &name, part.component);
+        if let Some(compact) = &stack.compact
+            && part.component == Component::Compact
+        {
+            condition = compact::with_retention(condition, compact);
+        }
+        components.push(condition);
         if part.component == Component::Prometheus {
             components.push(configuration::configured(observed));
         }

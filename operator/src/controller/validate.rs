@@ -17,6 +17,7 @@ use crate::settings::Settings;
 mod alertmanager;
 pub mod args;
 pub mod bucket;
+mod compact;
 mod exporters;
 mod identity;
 mod images;
@@ -35,6 +36,7 @@ mod store;
 mod workload;
 
 pub use alertmanager::{Alertmanager, AlertmanagerConfig};
+pub use compact::Compact;
 pub use exporters::{Exporter, Place};
 pub use images::Images;
 pub use network_policy::{NetworkClient, NetworkPolicies};
@@ -99,6 +101,7 @@ pub struct Stack {
     pub sidecar: Sidecar,
     pub query: Query,
     pub store: Store,
+    pub compact: Option<Compact>,
     pub alertmanager: Option<Alertmanager>,
     pub kube_state_metrics: Exporter,
     pub node_exporter: Exporter,
@@ -183,6 +186,7 @@ impl Check<'_> {
             sidecar: self.sidecar(spec),
             query: self.query(spec),
             store: self.store(spec),
+            compact: self.compact(spec),
             alertmanager: self.alertmanager(spec),
             kube_state_metrics: self.kube_state_metrics(spec, reach),
             node_exporter: self.node_exporter(spec, reach),

@@ -22,6 +22,7 @@ async fn everything_is_made_and_a_stack_at_rest_is_not_written() {
         "QueryReady",
         "StoreReady",
         "ObjectStorageReady",
+        "CompactorReady",
         "AlertmanagerReady",
         "KubeStateMetricsReady",
     ] {
@@ -157,7 +158,7 @@ async fn deleting_the_stack_leaves_only_volume_claims() {
             .items
             .len()
     };
-    until("every replica has its claim", async || count().await == 4).await;
+    until("every replica has its claim", async || count().await == 5).await;
     let stack = scene.stacks().get("demo").await.expect("stack");
     assert_eq!(stack.finalizers(), ["hindsight.dev/cluster-bindings"]);
 

@@ -31,6 +31,17 @@ async fn wrong_specs_are_refused_with_a_message() {
         .create(&dry_run, &stack("demo", embedded()))
         .await
         .expect("the base is taken");
+    for compact in [
+        json!({ "retention": { "raw": "40h", "fiveMinutes": "240h", "oneHour": "1y" } }),
+        json!({ "retention": { "raw": "2d", "fiveMinutes": "2w" } }),
+        json!({ "retention": { "raw": "1h" }, "downsampling": false }),
+    ] {
+        let spec = merged(json!({ "compact": compact }));
+        stacks
+            .create(&dry_run, &stack("demo", spec))
+            .await
+            .expect("the bounds are taken");
+    }
     for (change, message) in [
         (
             json!({ "externalLabels": {} }),
@@ -89,6 +100,26 @@ async fn wrong_specs_are_refused_with_a_message() {
         (
             json!({ "query": { "autoscaling": { "max": 2 } } }),
             "autoscaling needs a target",
+        ),
+        (
+            json!({ "compact": { "retention": { "raw": "39h" } } }),
+            "compact.retention.raw must be at least 40h",
+        ),
+        (
+            json!({ "compact": { "retention": { "raw": "1d" } } }),
+            "compact.retention.raw must be at least 40h",
+        ),
+        (
+            json!({ "compact": { "retention": { "fiveMinutes": "9d" } } }),
+            "compact.retention.fiveMinutes must be at least 10d",
+        ),
+        (
+            json!({ "compact": { "retention": { "fiveMinutes": "239h" } } }),
+            "compact.retention.fiveMinutes must be at least 10d",
+        ),
+        (
+            json!({ "compact": { "retention": { "oneHour": "0d" } } }),
+            "spec.compact.retention.oneHour",
         ),
         (
             json!({ "alertmanager": { "replicas": 65 } }),

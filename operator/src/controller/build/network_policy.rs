@@ -118,6 +118,7 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
                 from: own(&[Component::Query]),
             },
         ],
+        Component::Compact => vec![status(&[HTTP_PORT])],
         Component::Alertmanager => vec![
             Opening {
                 ports: vec![ALERTMANAGER_PORT],
@@ -153,7 +154,7 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
         Component::NodeExporter => Vec::new(),
         Component::ObjectStorage => vec![Opening {
             ports: vec![S3_PORT],
-            from: own(&[Component::Prometheus, Component::Store]),
+            from: own(&[Component::Prometheus, Component::Store, Component::Compact]),
         }],
     }
 }

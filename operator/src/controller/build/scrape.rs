@@ -43,6 +43,15 @@ pub(super) fn configs(stack: &Stack) -> Vec<Value> {
             "http",
         ));
     }
+    if stack.compact.is_some() {
+        configs.push(own(
+            stack,
+            &format!("{name}-thanos-compact"),
+            Component::Compact,
+            "compactor",
+            "http",
+        ));
+    }
     if stack.alertmanager.is_some() {
         configs.push(own(
             stack,

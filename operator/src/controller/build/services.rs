@@ -91,6 +91,18 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
                 "ports": [port("http", HTTP_PORT, "http"), port("grpc", GRPC_PORT, "grpc")],
             }),
         ));
+        if stack.compact.is_some() {
+            objects.push(service(
+                stack,
+                Component::Compact,
+                &names.of(Component::Compact),
+                json!({
+                    "clusterIP": "None",
+                    "selector": names.selector(Component::Compact),
+                    "ports": [port("http", HTTP_PORT, "http")],
+                }),
+            ));
+        }
         if matches!(storage, ObjectStorage::Embedded { .. }) {
             objects.push(service(
                 stack,

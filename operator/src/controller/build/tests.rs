@@ -171,7 +171,7 @@ fn every_pod_fits_the_restricted_profile_but_the_one_that_measures_nodes() {
             }
         }
     }
-    assert_eq!(containers, 9);
+    assert_eq!(containers, 11);
 }
 
 #[test]
@@ -237,7 +237,14 @@ fn each_port_is_open_to_exactly_those_who_need_it() {
                 "10901: query",
             ],
         ),
-        ("demo-s3", vec!["7070: prometheus", "7070: store"]),
+        (
+            "demo-s3",
+            vec!["7070: prometheus", "7070: store", "7070: compact"],
+        ),
+        (
+            "demo-compact",
+            vec!["10902: prometheus", "10902: hindsight-operator"],
+        ),
         (
             "demo-alertmanager",
             vec![
@@ -265,7 +272,7 @@ fn every_workload_has_a_policy_that_selects_its_pods() {
             workloads += 1;
         }
     }
-    assert_eq!(workloads, 6);
+    assert_eq!(workloads, 7);
 }
 
 #[test]
@@ -328,4 +335,58 @@ fn prometheus_sends_its_alerts_where_there_is_an_alertmanager() {
         &[],
     ));
     assert!(with.contains("demo-alertmanager;web"), "{with}");
+}
+
+#[test]
+fn one_compactor_writes_and_keeps_what_the_spec_says() {
+    let flags = |compact: Value| {
+        let mut spec = everything();
+        spec["compact"] = compact;
+        let desired = desired(&spec, &[]);
+        let set = find(&desired, Kind::StatefulSet, "demo-compact");
+        assert_eq!(set["spec"]["replicas"], 1);
+        let args = set["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        serde_json::from_value::<Vec<String>>(args).expect("texts")
+    };
+    let has = |flags: &[String], flag: &str| flags.iter().any(|one| one == flag);
+    let standard = flags(json!({}));
+    for flag in [
+        "--retention.resolution-raw=0d",
+        "--retention.resolution-5m=0d",
+        "--retention.resolution-1h=0d",
+        "--delete-delay=48h",
+    ] {
+        assert!(has(&standard, flag), "{flag}: {standard:?}");
+    }
+    assert!(!standard.iter().any(|flag| flag.starts_with("--dedup")));
+    let chosen = flags(json!({
+        "retention": { "raw": "30d", "fiveMinutes": "180d", "oneHour": "3y" },
+        "downsampling": true,
+        "deduplication": "Penalty",
+        "concurrency": 4,
+    }));
+    for flag in [
+        "--retention.resolution-raw=30d",
+        "--retention.resolution-5m=180d",
+        "--retention.resolution-1h=3y",
+        "--compact.concurrency=4",
+        "--downsample.concurrency=4",
+        "--deduplication.func=penalty",
+        "--deduplication.replica-label=prometheus_replica",
+    ] {
+        assert!(has(&chosen, flag), "{flag}: {chosen:?}");
+    }
+}
+
+#[test]
+fn a_stack_that_leaves_the_bucket_to_another_has_no_compactor() {
+    let mut spec = everything();
+    spec["compact"] = json!({ "enabled": false });
+    let desired = desired(&spec, &[]);
+    assert!(
+        desired
+            .objects
+            .iter()
+            .all(|object| !object.name.contains("compact"))
+    );
 }

@@ -68,6 +68,7 @@ fn scene() -> Scene {
             workload("demo-prometheus", 2, 2),
             workload("demo-query", 1, 1),
             workload("demo-store", 1, 1),
+            workload("demo-compact", 1, 1),
             workload("demo-s3", 1, 1),
         ],
         pods: vec![replica(0, Some("hash")), replica(1, Some("hash"))],
@@ -119,11 +120,12 @@ fn a_stack_of_which_all_is_well_is_ready_and_nothing_else() {
             ("PrometheusConfigured", "True"),
             ("QueryReady", "True"),
             ("StoreReady", "True"),
+            ("CompactorReady", "True"),
             ("ObjectStorageReady", "True"),
         ]
     );
     assert_eq!(status.prometheus.as_deref(), Some("2/2"));
-    assert_eq!(status.components.as_deref(), Some("3/3"));
+    assert_eq!(status.components.as_deref(), Some("4/4"));
     assert_eq!(status.bucket.as_deref(), Some("embedded"));
     assert_eq!(
         status.endpoints.expect("endpoints").query,
@@ -162,6 +164,11 @@ fn one_change_of_the_scene_changes_one_condition() {
         ),
         (
             Box::new(|s| s.workloads[3].ready = 0),
+            "CompactorReady",
+            ("False", "ReplicasNotReady"),
+        ),
+        (
+            Box::new(|s| s.workloads[4].ready = 0),
             "ObjectStorageReady",
             ("False", "ReplicasNotReady"),
         ),

@@ -9,6 +9,7 @@ pub(super) fn condition_of(component: Component) -> Option<&'static str> {
         Component::Prometheus => Some("PrometheusReady"),
         Component::Query => Some("QueryReady"),
         Component::Store => Some("StoreReady"),
+        Component::Compact => Some("CompactorReady"),
         Component::ObjectStorage => None,
         Component::Alertmanager => Some("AlertmanagerReady"),
         Component::KubeStateMetrics => Some("KubeStateMetricsReady"),

@@ -113,6 +113,23 @@ pub const STORE: AllowList = AllowList {
     ],
 };
 
+/// Flags of the compactor.
+pub const COMPACT: AllowList = AllowList {
+    component: "compact",
+    flags: &[
+        "block-meta-fetch-concurrency",
+        "compact.block-max-index-size",
+        "compact.blocks-fetch-concurrency",
+        "compact.cleanup-interval",
+        "consistency-delay",
+        "http-grace-period",
+        "max-time",
+        "min-time",
+        "retention.dry-run",
+        "wait-interval",
+    ],
+};
+
 /// Flags of Alertmanager.
 pub const ALERTMANAGER: AllowList = AllowList {
     component: "alertmanager",

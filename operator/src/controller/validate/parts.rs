@@ -41,6 +41,14 @@ impl Stack {
                 pod: Some(&self.store.pod),
             });
         }
+        if let Some(compact) = &self.compact {
+            parts.push(Part {
+                component: Component::Compact,
+                // Two would only wait for each other's lease.
+                replicas: 1,
+                pod: Some(&compact.pod),
+            });
+        }
         if let Some(ObjectStorage::Embedded { .. }) = &self.object_storage {
             parts.push(Part {
                 component: Component::ObjectStorage,
