@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::MonitoringStack;
 
-/// Fields of Kubernetes' own types, which bring pages of documentation each. They keep their first
-/// sentence, so that the definition stays far below the annotation limit of a client-side apply.
+/// Fields of Kubernetes' own types, which bring pages of documentation each, once in every section.
+/// Only our own text on them is kept, so that the definition stays far below the annotation limit of
+/// a client-side apply; `kubectl explain pod.spec` has the rest.
 const CORE_TYPES: [&str; 5] = [
     "affinity",
     "tolerations",
@@ -29,12 +30,13 @@ pub fn monitoring_stack() -> Result<CustomResourceDefinition, serde_json::Error>
 fn shorten(schema: &mut Value, inside_core_type: bool) {
     match schema {
         Value::Object(fields) => {
-            if let Some(Value::String(text)) = fields.get_mut("description") {
-                *text = if inside_core_type {
-                    first_sentence(text)
-                } else {
-                    unwrap_lines(text)
-                };
+            match fields.get_mut("description") {
+                // What is not a text is a field of this name.
+                Some(Value::String(_)) if inside_core_type => {
+                    fields.remove("description");
+                }
+                Some(Value::String(text)) => *text = unwrap_lines(text),
+                _ => {}
             }
             for (name, field) in fields.iter_mut() {
                 // The field itself carries our own text; what lies below it is Kubernetes'.
@@ -65,15 +67,6 @@ fn unwrap_lines(text: &str) -> String {
         .map(|paragraph| paragraph.replace('\n', " "))
         .collect();
     paragraphs.join("\n\n")
-}
-
-fn first_sentence(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.split_inclusive(". ")
-        .next()
-        .unwrap_or(line)
-        .trim()
-        .to_owned()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod alertmanager;
 pub mod compact;
+pub mod grafana;
 pub mod images;
 pub mod kube_state_metrics;
 pub mod monitors;
@@ -25,6 +26,7 @@ pub mod workload;
 
 use alertmanager::Alertmanager;
 use compact::Compact;
+use grafana::Grafana;
 use images::Images;
 use kube_state_metrics::KubeStateMetrics;
 use naming::Naming;
@@ -127,6 +129,10 @@ pub struct MonitoringStackSpec {
     /// Alertmanager, to which Prometheus then sends its alerts.
     #[serde(default)]
     pub alertmanager: Alertmanager,
+
+    /// Grafana, with the querier as data source.
+    #[serde(default)]
+    pub grafana: Grafana,
 
     /// The state of the cluster's objects as metrics.
     #[serde(default)]

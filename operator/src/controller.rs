@@ -234,7 +234,10 @@ async fn reconcile_resource(
     };
     // 3. Secret material.
     let minted = mint::mint(
-        references.object_storage_secret.as_ref(),
+        mint::Existing {
+            object_storage: references.object_storage_secret.as_ref(),
+            grafana: references.grafana_secret.as_ref(),
+        },
         &mut SystemEntropy,
     );
     // 4. The desired set.

@@ -34,6 +34,7 @@ pub enum Component {
     Compact,
     ObjectStorage,
     Alertmanager,
+    Grafana,
     KubeStateMetrics,
     NodeExporter,
 }
@@ -48,6 +49,7 @@ impl Component {
             Self::Compact => "compact",
             Self::ObjectStorage => "s3",
             Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
             Self::KubeStateMetrics => "kube-state-metrics",
             Self::NodeExporter => "node-exporter",
         }
@@ -134,6 +136,16 @@ impl Names {
     /// Headless Service by which the replicas of Alertmanager find each other.
     pub fn alertmanager_mesh(&self) -> String {
         format!("{}-mesh", self.of(Component::Alertmanager))
+    }
+
+    /// ConfigMap with Grafana's dashboards.
+    pub fn dashboards(&self) -> String {
+        format!("{}-dashboards", self.of(Component::Grafana))
+    }
+
+    /// ConfigMap with the rules of this release.
+    pub fn default_rules(&self) -> String {
+        format!("{}-default-rules", self.stack)
     }
 
     /// ClusterRoleBinding of a component. Namespace and name joined by '-' are ambiguous; the hash

@@ -19,15 +19,18 @@ pub const ALERTMANAGER_REPOSITORY: &str = "quay.io/prometheus/alertmanager";
 /// Repository of kube-state-metrics' image; a stack's version is its tag.
 pub const KUBE_STATE_METRICS_REPOSITORY: &str =
     "registry.k8s.io/kube-state-metrics/kube-state-metrics";
+/// Repository of Grafana's image; a stack's version is its tag.
+pub const GRAFANA_REPOSITORY: &str = "docker.io/grafana/grafana";
 /// Image of node-exporter, which no stack may choose.
 pub const NODE_EXPORTER_IMAGE: &str = "quay.io/prometheus/node-exporter:v1.12.1";
 /// Namespace that the manifests of this release put the operator into.
 pub const OPERATOR_NAMESPACE: &str = "hindsight-system";
 /// Image prefixes that stacks may use unless the administrator says otherwise.
-pub const ALLOWED_IMAGES: [&str; 5] = [
+pub const ALLOWED_IMAGES: [&str; 6] = [
     PROMETHEUS_REPOSITORY,
     ALERTMANAGER_REPOSITORY,
     KUBE_STATE_METRICS_REPOSITORY,
+    GRAFANA_REPOSITORY,
     "ghcr.io/hindsight-dev/hindsight",
     "ghcr.io/versity/versitygw",
 ];

@@ -6,6 +6,7 @@ mod operator {
     mod growth;
     mod leadership;
     mod lifecycle;
+    mod mixin;
     mod monitors;
     mod prometheus;
     mod readiness;

@@ -75,6 +75,10 @@ pub struct Prometheus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub remote_write: Vec<RemoteWrite>,
+    /// Whether the alerts of this release are evaluated: on the stack's own components, and on
+    /// workloads and machines where kubeStateMetrics and nodeExporter are enabled.
+    #[serde(default = "on")]
+    pub default_rules: bool,
     /// Options of the Prometheus container.
     #[serde(flatten)]
     pub container: ContainerOptions,
@@ -100,6 +104,7 @@ impl Default for Prometheus {
             additional_scrape_configs: None,
             rule_config_maps: Vec::new(),
             remote_write: Vec::new(),
+            default_rules: true,
             container: ContainerOptions::default(),
             pod: PodOptions::default(),
         }

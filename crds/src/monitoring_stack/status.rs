@@ -99,6 +99,9 @@ pub struct Endpoints {
     /// Alertmanager's page and API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<String>,
+    /// Grafana's page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grafana: Option<String>,
     /// The name that all stores of the stack resolve under.
     pub store_api: String,
 }

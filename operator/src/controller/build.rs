@@ -16,7 +16,9 @@ mod alertmanager;
 mod autoscaling;
 mod availability;
 mod compact;
+mod default_rules;
 mod exporters;
+mod grafana;
 mod network_policy;
 mod object_storage;
 mod pod;
@@ -157,6 +159,8 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     objects.extend(rule_files::objects(stack));
     objects.push(query::object(stack));
     objects.extend(alertmanager::objects(stack));
+    objects.extend(default_rules::object(stack));
+    objects.extend(grafana::objects(stack, minted));
     objects.extend(exporters::objects(stack));
     if let Some(storage) = &stack.object_storage {
         objects.push(store::object(stack, storage));

@@ -23,6 +23,8 @@ pub struct References {
     pub secrets: BTreeMap<String, SecretData>,
     /// The Secret of the embedded object storage, where it exists and is ours.
     pub object_storage_secret: Option<SecretData>,
+    /// Grafana's Secret, where it exists and is ours.
+    pub grafana_secret: Option<SecretData>,
     /// Rule ConfigMaps that do not exist.
     pub missing_rule_config_maps: BTreeSet<String>,
     /// Other stacks that run cluster-wide exporters this one wants too.
@@ -108,18 +110,15 @@ pub async fn dereference(
             references.secrets.insert(name, data_of(secret));
         }
     }
+    let names = Names::new(&namespace, &resource.name_any(), None);
+    let uid = resource.uid().unwrap_or_default();
     if has_embedded_storage(resource) {
-        let names = Names::new(&namespace, &resource.name_any(), None);
-        let existing = secrets.get_opt(&names.object_storage_secret()).await?;
-        references.object_storage_secret = existing
-            .filter(|secret| {
-                let uid = resource.uid().unwrap_or_default();
-                secret
-                    .owner_references()
-                    .iter()
-                    .any(|owner| owner.uid == uid)
-            })
-            .map(data_of);
+        references.object_storage_secret =
+            own_secret(&secrets, &names.object_storage_secret(), &uid).await?;
+    }
+    if resource.spec.grafana.enabled {
+        references.grafana_secret =
+            own_secret(&secrets, &names.of(Component::Grafana), &uid).await?;
     }
     let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     for name in &resource.spec.prometheus.rule_config_maps {
@@ -131,6 +130,21 @@ pub async fn dereference(
         references.has_default_storage_class = Some(has_default_storage_class(client).await?);
     }
     Ok(references)
+}
+
+/// A Secret that the operator wrote for this very stack.
+async fn own_secret(
+    secrets: &Api<Secret>,
+    name: &str,
+    uid: &str,
+) -> kube::Result<Option<SecretData>> {
+    let existing = secrets.get_opt(name).await?;
+    Ok(existing
+        .filter(|secret| {
+            let owners = secret.owner_references();
+            owners.iter().any(|owner| owner.uid == uid)
+        })
+        .map(data_of))
 }
 
 /// Reads what monitoring resources name. What does not exist, or may not be read, is no error.
@@ -195,6 +209,7 @@ fn may_lack_storage_class(resource: &MonitoringStack) -> bool {
         || (spec.object_storage.is_some()
             && spec.compact.enabled
             && needs_default(&spec.compact.storage))
+        || (spec.grafana.enabled && needs_default(&spec.grafana.storage))
         || (spec.alertmanager.enabled && needs_default(&spec.alertmanager.storage))
         || embedded.is_some_and(|embedded| embedded.storage_class_name.is_none());
     let is_ready = resource.status.as_ref().is_some_and(|status| {

@@ -9,6 +9,11 @@ pub const ACCESS_KEY: &str = "access_key";
 /// Key of the secret key in the Secret of the embedded object storage.
 pub const SECRET_KEY: &str = "secret_key";
 
+/// Key of the admin's password in Grafana's Secret.
+pub const GRAFANA_PASSWORD_KEY: &str = "admin-password";
+
+/// Length of a generated password.
+const GRAFANA_PASSWORD_CHARS: usize = 32;
 /// Length of a generated access key, as S3 clients expect it.
 const ACCESS_KEY_CHARS: usize = 20;
 /// Length of a generated secret key.
@@ -27,6 +32,15 @@ pub trait Entropy {
 pub struct Minted {
     /// Credentials of the embedded object storage.
     pub object_storage: Credentials,
+    /// Password of Grafana's admin.
+    pub grafana_password: String,
+}
+
+/// What the stack's own Secrets hold already.
+#[derive(Clone, Copy, Default)]
+pub struct Existing<'a> {
+    pub object_storage: Option<&'a SecretData>,
+    pub grafana: Option<&'a SecretData>,
 }
 
 /// S3 credentials.
@@ -50,30 +64,33 @@ impl Minted {
                 access_key: PLACEHOLDER.to_owned(),
                 secret_key: PLACEHOLDER.to_owned(),
             },
+            grafana_password: PLACEHOLDER.to_owned(),
         }
     }
 }
 
-/// Returns the credentials in `existing` where they are complete, else new ones.
-pub fn mint(existing: Option<&SecretData>, entropy: &mut dyn Entropy) -> Minted {
-    let kept = existing.and_then(|secret| {
-        let text = |key: &str| {
-            let bytes = secret.0.get(key)?;
-            std::str::from_utf8(bytes)
-                .ok()
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
-        Some(Credentials {
-            access_key: text(ACCESS_KEY)?,
-            secret_key: text(SECRET_KEY)?,
-        })
-    });
+/// Returns the material in `existing` where it is complete, else new one.
+pub fn mint(existing: Existing<'_>, entropy: &mut dyn Entropy) -> Minted {
+    let text = |secret: Option<&SecretData>, key: &str| {
+        let bytes = secret?.0.get(key)?;
+        std::str::from_utf8(bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let kept = text(existing.object_storage, ACCESS_KEY)
+        .zip(text(existing.object_storage, SECRET_KEY))
+        .map(|(access_key, secret_key)| Credentials {
+            access_key,
+            secret_key,
+        });
     Minted {
         object_storage: kept.unwrap_or_else(|| Credentials {
             access_key: token(ACCESS_KEY_CHARS, entropy),
             secret_key: token(SECRET_KEY_CHARS, entropy),
         }),
+        grafana_password: text(existing.grafana, GRAFANA_PASSWORD_KEY)
+            .unwrap_or_else(|| token(GRAFANA_PASSWORD_CHARS, entropy)),
     }
 }
 
@@ -121,27 +138,41 @@ mod tests {
 
     #[test]
     fn complete_material_is_kept() {
-        let first = mint(None, &mut Counter(0));
+        let first = mint(Existing::default(), &mut Counter(0));
         let stored = SecretData(
             secret_data(&first.object_storage, String::new())
                 .into_iter()
                 .map(|(key, text)| (key, text.into_bytes()))
                 .collect(),
         );
-        assert_eq!(mint(Some(&stored), &mut Counter(99)), first);
+        let grafana = SecretData(BTreeMap::from([(
+            GRAFANA_PASSWORD_KEY.to_owned(),
+            first.grafana_password.clone().into_bytes(),
+        )]));
+        let existing = Existing {
+            object_storage: Some(&stored),
+            grafana: Some(&grafana),
+        };
+        assert_eq!(mint(existing, &mut Counter(99)), first);
     }
 
     #[test]
     fn incomplete_material_is_made_again() {
         let stored = SecretData(BTreeMap::from([(ACCESS_KEY.to_owned(), b"A".to_vec())]));
-        let minted = mint(Some(&stored), &mut Counter(7));
+        let existing = Existing {
+            object_storage: Some(&stored),
+            grafana: Some(&stored),
+        };
+        let minted = mint(existing, &mut Counter(7));
+        assert_eq!(minted.grafana_password.len(), GRAFANA_PASSWORD_CHARS);
         assert_eq!(minted.object_storage.access_key.len(), ACCESS_KEY_CHARS);
         assert_eq!(minted.object_storage.secret_key.len(), SECRET_KEY_CHARS);
     }
 
     #[test]
     fn material_is_never_printed() {
-        let minted = mint(None, &mut Counter(0));
+        let minted = mint(Existing::default(), &mut Counter(0));
         assert!(!format!("{minted:?}").contains(&minted.object_storage.secret_key));
+        assert!(!format!("{minted:?}").contains(&minted.grafana_password));
     }
 }

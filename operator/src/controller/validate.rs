@@ -19,6 +19,7 @@ pub mod args;
 pub mod bucket;
 mod compact;
 mod exporters;
+mod grafana;
 mod identity;
 mod images;
 mod monitors;
@@ -38,6 +39,7 @@ mod workload;
 pub use alertmanager::{Alertmanager, AlertmanagerConfig};
 pub use compact::Compact;
 pub use exporters::{Exporter, Place};
+pub use grafana::Grafana;
 pub use images::Images;
 pub use network_policy::{NetworkClient, NetworkPolicies};
 pub use object_storage::ObjectStorage;
@@ -103,6 +105,7 @@ pub struct Stack {
     pub store: Store,
     pub compact: Option<Compact>,
     pub alertmanager: Option<Alertmanager>,
+    pub grafana: Option<Grafana>,
     pub kube_state_metrics: Exporter,
     pub node_exporter: Exporter,
     pub images: Images,
@@ -188,6 +191,7 @@ impl Check<'_> {
             store: self.store(spec),
             compact: self.compact(spec),
             alertmanager: self.alertmanager(spec),
+            grafana: self.grafana(spec),
             kube_state_metrics: self.kube_state_metrics(spec, reach),
             node_exporter: self.node_exporter(spec, reach),
             images: self.images(spec),

@@ -106,6 +106,9 @@ fn new_values() -> Vec<(&'static str, Value)> {
         ("raw", json!("90d")),
         ("fiveMinutes", json!("90d")),
         ("oneHour", json!("90d")),
+        ("grafana.version", json!("9.9.9")),
+        ("grafana.image", json!("docker.io/grafana/grafana:9.9.9")),
+        ("defaultRules", json!(false)),
         ("configSecret.name", json!("second")),
         ("configSecret.key", json!("other-alerts.yaml")),
         (
@@ -169,6 +172,7 @@ fn base(path: &str) -> Value {
             "networkPolicy": { "clients": [client] },
             "query": query,
             "alertmanager": alertmanager,
+            "grafana": { "enabled": true },
             "kubeStateMetrics": { "enabled": true },
             "nodeExporter": { "enabled": true },
             "prometheus": {

@@ -508,6 +508,7 @@ pub(crate) fn everything() -> Value {
     let mut spec = embedded();
     spec["query"] = json!({ "autoscaling": { "max": 4, "cpu": 50, "memory": 80 } });
     spec["alertmanager"] = json!({ "enabled": true });
+    spec["grafana"] = json!({ "enabled": true });
     spec["kubeStateMetrics"] = json!({ "enabled": true });
     spec["nodeExporter"] = json!({ "enabled": true });
     spec["networkPolicy"] = json!({ "clients": [{ "cidr": "10.1.0.0/16" }] });

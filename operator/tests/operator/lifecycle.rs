@@ -24,6 +24,7 @@ async fn everything_is_made_and_a_stack_at_rest_is_not_written() {
         "ObjectStorageReady",
         "CompactorReady",
         "AlertmanagerReady",
+        "GrafanaReady",
         "KubeStateMetricsReady",
     ] {
         scene
@@ -173,7 +174,7 @@ async fn deleting_the_stack_leaves_only_volume_claims() {
                 .is_none()
     })
     .await;
-    assert_eq!(count().await, 4);
+    assert_eq!(count().await, 5);
     operator.stop().await.expect("ends well");
 }
 

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::services::{
-    ALERTMANAGER_PORT, EXPORTER_PORT, GRPC_PORT, HTTP_PORT, MESH_PORT, S3_PORT, TELEMETRY_PORT,
-    WEB_PORT,
+    ALERTMANAGER_PORT, EXPORTER_PORT, GRAFANA_PORT, GRPC_PORT, HTTP_PORT, MESH_PORT, S3_PORT,
+    TELEMETRY_PORT, WEB_PORT,
 };
 use super::{Kind, Object, object};
 use crate::controller::validate::{NetworkClient, Stack};
@@ -89,6 +89,11 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
             .chain([operator(stack)])
             .collect(),
     };
+    let grafana: &[Component] = if stack.grafana.is_some() {
+        &[Component::Grafana]
+    } else {
+        &[]
+    };
     match component {
         Component::Prometheus => vec![
             Opening {
@@ -107,6 +112,10 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
         Component::Query => vec![
             status(&[HTTP_PORT]),
             Opening {
+                ports: vec![HTTP_PORT],
+                from: own(grafana),
+            },
+            Opening {
                 ports: vec![HTTP_PORT, GRPC_PORT],
                 from: clients().collect(),
             },
@@ -124,6 +133,7 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
                 ports: vec![ALERTMANAGER_PORT],
                 from: own(&[Component::Prometheus])
                     .into_iter()
+                    .chain(own(grafana))
                     .chain(clients())
                     .collect(),
             },
@@ -132,6 +142,13 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
                 from: own(&[Component::Alertmanager]),
             },
         ],
+        Component::Grafana => vec![Opening {
+            ports: vec![GRAFANA_PORT],
+            from: own(&[Component::Prometheus])
+                .into_iter()
+                .chain(clients())
+                .collect(),
+        }],
         // Of every stack that may scrape it, wherever that is.
         Component::KubeStateMetrics => vec![Opening {
             ports: vec![EXPORTER_PORT, TELEMETRY_PORT],

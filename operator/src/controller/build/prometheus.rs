@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::services::{GRPC_PORT, HTTP_PORT, WEB_PORT};
-use super::{Kind, Object, object, object_storage, pod, prometheus_config, rule_files};
+use super::{
+    Kind, Object, default_rules, object, object_storage, pod, prometheus_config, rule_files,
+};
 use crate::controller::validate::{Prometheus, Stack};
 use crate::names::{Component, STORE_API_LABEL};
 
@@ -19,6 +21,8 @@ const TEMPLATE_DIR: &str = "/etc/prometheus/template";
 const OUT_DIR: &str = "/etc/prometheus/out";
 /// Folder with one folder per rule ConfigMap.
 pub(super) const RULES_DIR: &str = "/etc/prometheus/rules";
+/// Folder with the rules of this release.
+pub(super) const DEFAULT_RULES_DIR: &str = "/etc/prometheus/default-rules";
 /// Folder with the files of selected PrometheusRules.
 pub(super) const SELECTED_RULES_DIR: &str = "/etc/prometheus/selected-rules";
 /// File in which the sidecar notes uploaded blocks. Prometheus compares the path literally.
@@ -58,6 +62,9 @@ fn stateful_set(stack: &Stack) -> Object {
     }));
     if prometheus.uses_rules {
         volumes.push(rule_files::volume(stack));
+    }
+    if prometheus.default_rules {
+        volumes.push(default_rules::volume(stack));
     }
     volumes.extend(
         stack
@@ -192,6 +199,9 @@ fn sidecar(stack: &Stack) -> Value {
     if stack.prometheus.uses_rules {
         args.push(format!("--reloader.rule-dir={SELECTED_RULES_DIR}"));
     }
+    if stack.prometheus.default_rules {
+        args.push(format!("--reloader.rule-dir={DEFAULT_RULES_DIR}"));
+    }
     if let Some(storage) = &stack.object_storage {
         args.push(object_storage::flag(storage));
     }
@@ -247,6 +257,13 @@ fn rule_mounts(prometheus: &Prometheus) -> impl Iterator<Item = Value> {
                 "readOnly": true,
             })
         })
+        .chain(prometheus.default_rules.then(|| {
+            json!({
+                "name": default_rules::VOLUME,
+                "mountPath": DEFAULT_RULES_DIR,
+                "readOnly": true,
+            })
+        }))
         .chain(prometheus.uses_rules.then(|| {
             json!({
                 "name": rule_files::VOLUME,

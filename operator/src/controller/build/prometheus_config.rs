@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::prometheus::{RULES_DIR, SELECTED_RULES_DIR};
+use super::prometheus::{DEFAULT_RULES_DIR, RULES_DIR, SELECTED_RULES_DIR};
 use super::scrape;
 use crate::controller::validate::{RemoteWrite, Stack};
 use crate::names::{Component, hex};
@@ -58,6 +58,9 @@ pub fn template(stack: &Stack) -> String {
         .iter()
         .flat_map(|name| ["yaml", "yml"].map(|end| format!("{RULES_DIR}/{name}/*.{end}")))
         .collect();
+    if prometheus.default_rules {
+        rules.push(format!("{DEFAULT_RULES_DIR}/*.yaml"));
+    }
     if prometheus.uses_rules {
         rules.push(format!("{SELECTED_RULES_DIR}/*.yaml"));
     }

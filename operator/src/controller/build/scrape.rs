@@ -61,6 +61,15 @@ pub(super) fn configs(stack: &Stack) -> Vec<Value> {
             "web",
         ));
     }
+    if stack.grafana.is_some() {
+        configs.push(own(
+            stack,
+            &format!("{name}-grafana"),
+            Component::Grafana,
+            "grafana",
+            "http",
+        ));
+    }
     configs.extend(kube_state_metrics(stack));
     configs.extend(node_exporter(stack));
     let scrapes = &stack.prometheus.scrapes;

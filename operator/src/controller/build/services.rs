@@ -18,6 +18,8 @@ const REPLICA_PORT: u16 = 8080;
 pub(super) const ALERTMANAGER_PORT: u16 = 9093;
 /// Port of Alertmanager's gossip.
 pub(super) const MESH_PORT: u16 = 9094;
+/// Port of Grafana's page.
+pub(super) const GRAFANA_PORT: u16 = 3000;
 /// Port of kube-state-metrics' metrics of the cluster.
 pub(super) const EXPORTER_PORT: u16 = 8080;
 /// Port of kube-state-metrics' metrics of itself.
@@ -144,6 +146,17 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
                         "protocol": "UDP",
                     },
                 ],
+            }),
+        ));
+    }
+    if stack.grafana.is_some() {
+        objects.push(service(
+            stack,
+            Component::Grafana,
+            &names.of(Component::Grafana),
+            json!({
+                "selector": names.selector(Component::Grafana),
+                "ports": [port("http", GRAFANA_PORT, "http")],
             }),
         ));
     }

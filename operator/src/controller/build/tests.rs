@@ -26,6 +26,7 @@ fn everything() -> Value {
         "externalLabels": { "cluster": "c" },
         "objectStorage": { "embedded": {} },
         "alertmanager": { "enabled": true },
+        "grafana": { "enabled": true },
         "kubeStateMetrics": { "enabled": true },
         "nodeExporter": { "enabled": true },
     })
@@ -171,7 +172,7 @@ fn every_pod_fits_the_restricted_profile_but_the_one_that_measures_nodes() {
             }
         }
     }
-    assert_eq!(containers, 11);
+    assert_eq!(containers, 12);
 }
 
 #[test]
@@ -227,8 +228,13 @@ fn each_port_is_open_to_exactly_those_who_need_it() {
         ),
         (
             "demo-query",
-            vec!["10902: prometheus", "10902: hindsight-operator"],
+            vec![
+                "10902: prometheus",
+                "10902: hindsight-operator",
+                "10902: grafana",
+            ],
         ),
+        ("demo-grafana", vec!["3000: prometheus"]),
         (
             "demo-store",
             vec![
@@ -249,6 +255,7 @@ fn each_port_is_open_to_exactly_those_who_need_it() {
             "demo-alertmanager",
             vec![
                 "9093: prometheus",
+                "9093: grafana",
                 "9094: alertmanager",
                 "9094: alertmanager",
             ],
@@ -272,7 +279,7 @@ fn every_workload_has_a_policy_that_selects_its_pods() {
             workloads += 1;
         }
     }
-    assert_eq!(workloads, 7);
+    assert_eq!(workloads, 8);
 }
 
 #[test]
@@ -388,5 +395,59 @@ fn a_stack_that_leaves_the_bucket_to_another_has_no_compactor() {
             .objects
             .iter()
             .all(|object| !object.name.contains("compact"))
+    );
+}
+
+#[test]
+fn default_rules_fit_what_the_stack_has() {
+    let files = |spec: &Value| {
+        let desired = desired(spec, &["ns"]);
+        let rules = find(&desired, Kind::ConfigMap, "demo-default-rules");
+        let data = rules["data"].as_object().expect("files");
+        data.keys().cloned().collect::<Vec<_>>()
+    };
+    let own = ["general.yaml", "prometheus.yaml", "thanos.yaml"];
+    assert_eq!(files(&json!({})), own);
+    assert_eq!(files(&everything()).len(), 6);
+}
+
+#[test]
+fn every_dashboard_filters_by_cluster_in_every_query() {
+    let desired = desired(&everything(), &["ns"]);
+    let config_map = find(&desired, Kind::ConfigMap, "demo-grafana-dashboards");
+    let mut queries = 0;
+    for (name, text) in config_map["data"].as_object().expect("dashboards") {
+        let dashboard: Value = serde_json::from_str(text.as_str().expect("text")).expect(name);
+        let variables = dashboard["templating"]["list"]
+            .as_array()
+            .expect("variables");
+        assert!(
+            variables.iter().any(|one| one["name"] == "cluster"),
+            "{name}"
+        );
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            for target in panel["targets"].as_array().expect("targets") {
+                let query = target["expr"].as_str().expect("query");
+                assert!(query.contains(r#"cluster=~"$cluster""#), "{name}: {query}");
+                queries += 1;
+            }
+        }
+    }
+    assert!(queries > 40, "only {queries} queries");
+}
+
+#[test]
+fn grafana_asks_the_querier_as_one_of_thanos() {
+    let desired = desired(&everything(), &["ns"]);
+    let config = find(&desired, Kind::ConfigMap, "demo-grafana");
+    let sources: Value =
+        serde_saphyr::from_str(config["data"]["datasources.yaml"].as_str().expect("text"))
+            .expect("YAML");
+    let source = &sources["datasources"][0];
+    assert_eq!(source["url"], "http://demo-query.ns.svc:10902");
+    assert_eq!(source["jsonData"]["prometheusType"], "Thanos");
+    assert_eq!(
+        sources["datasources"][1]["url"],
+        "http://demo-alertmanager.ns.svc:9093"
     );
 }

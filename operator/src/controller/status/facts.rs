@@ -56,6 +56,10 @@ pub(super) fn describe(
             .alertmanager
             .as_ref()
             .map(|_| format!("http://{}", host(&names.of(Component::Alertmanager), 9093))),
+        grafana: stack
+            .grafana
+            .as_ref()
+            .map(|_| format!("http://{}", host(&names.of(Component::Grafana), 3000))),
         store_api: host(&names.store_api_service, 10901),
     });
     status.versions = Some(Versions {

@@ -12,6 +12,7 @@ pub(super) fn condition_of(component: Component) -> Option<&'static str> {
         Component::Compact => Some("CompactorReady"),
         Component::ObjectStorage => None,
         Component::Alertmanager => Some("AlertmanagerReady"),
+        Component::Grafana => Some("GrafanaReady"),
         Component::KubeStateMetrics => Some("KubeStateMetricsReady"),
         Component::NodeExporter => Some("NodeExporterReady"),
     }

@@ -158,6 +158,12 @@ pub const ALERTMANAGER: AllowList = AllowList {
     ],
 };
 
+/// Flags of Grafana: none, it is configured by files.
+pub const GRAFANA: AllowList = AllowList {
+    component: "grafana",
+    flags: &[],
+};
+
 /// Flags of kube-state-metrics.
 pub const KUBE_STATE_METRICS: AllowList = AllowList {
     component: "kube-state-metrics",

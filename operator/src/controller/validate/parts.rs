@@ -63,6 +63,13 @@ impl Stack {
                 pod: Some(&alertmanager.pod),
             });
         }
+        if let Some(grafana) = &self.grafana {
+            parts.push(Part {
+                component: Component::Grafana,
+                replicas: 1,
+                pod: Some(&grafana.pod),
+            });
+        }
         for (component, exporter) in [
             (Component::KubeStateMetrics, &self.kube_state_metrics),
             (Component::NodeExporter, &self.node_exporter),

@@ -43,6 +43,7 @@ pub struct Prometheus {
     pub selects_namespaces: bool,
     /// Whether PrometheusRules are selected at all.
     pub uses_rules: bool,
+    pub default_rules: bool,
     pub remote_write: Vec<RemoteWrite>,
     pub container: Container,
     pub pod: PodOptions,
@@ -119,6 +120,7 @@ impl Check<'_> {
             selects_namespaces: section.monitors.namespace_selector.is_some()
                 || section.rules.namespace_selector.is_some(),
             uses_rules: section.rules.enabled,
+            default_rules: section.default_rules,
             remote_write: self.remote_write(spec),
             container: self.container(path, &section.container, &args::PROMETHEUS),
             pod: self.pod(path, &section.pod),

@@ -25,7 +25,8 @@ fn is_reserved(job: &str, stack: &str) -> bool {
     READY_MADE_JOBS.contains(&job)
         || MONITORS.iter().any(|prefix| job.starts_with(prefix))
         || job.strip_prefix(stack).is_some_and(|rest| {
-            rest == "-prometheus" || rest == "-alertmanager" || rest.starts_with("-thanos-")
+            ["-prometheus", "-alertmanager", "-grafana"].contains(&rest)
+                || rest.starts_with("-thanos-")
         })
 }
 

@@ -118,6 +118,7 @@ fn one_wrong_field_gives_one_error_that_names_it() {
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "absent" } }), "spec.alertmanager.configSecret", Reason::SecretNotFound),
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape" } }), "spec.alertmanager.configSecret", Reason::SecretKeyNotFound),
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape", "key": "alerts" } }), "spec.alertmanager.configSecret", Reason::MalformedSecret),
+        ("/spec/grafana".into(), json!({ "enabled": true, "image": "evil/grafana:1" }), "spec.grafana.image", Reason::ImageNotAllowed),
         ("/spec/kubeStateMetrics".into(), json!({ "image": "evil/ksm:1" }), "spec.kubeStateMetrics.image", Reason::ImageNotAllowed),
         ("/spec/kubeStateMetrics".into(), json!({ "extraArgs": ["--kubeconfig=/x"] }), "spec.kubeStateMetrics.extraArgs[0]", Reason::InvalidSpec),
         ("/spec/nodeExporter".into(), json!({ "extraArgs": ["--web.config.file=/x"] }), "spec.nodeExporter.extraArgs[0]", Reason::InvalidSpec),
