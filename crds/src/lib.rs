@@ -4,7 +4,7 @@
 //! In reading order: [`monitoring_stack`] (the kind and its spec), one file per section of the spec
 //! below it ([`object_storage`], [`prometheus`], [`monitors`], [`sidecar`], [`query`], [`store`],
 //! [`compact`], [`alertmanager`], [`grafana`], [`kube_state_metrics`], [`node_exporter`], [`workload`], [`images`], [`naming`],
-//! [`proxy`], [`network_policy`], [`pod_disruption_budget`]), [`status`], [`coreos`] (the monitoring
+//! [`proxy`], [`network_policy`], [`expose`], [`pod_disruption_budget`]), [`status`], [`coreos`] (the monitoring
 //! resources of another group, as stacks read them), and [`document`], which gives the
 //! CustomResourceDefinition as installed.
 //!
@@ -22,7 +22,7 @@ pub mod document;
 pub mod monitoring_stack;
 
 pub use monitoring_stack::{
-    MonitoringStack, MonitoringStackSpec, alertmanager, compact, grafana, images,
+    MonitoringStack, MonitoringStackSpec, alertmanager, compact, expose, grafana, images,
     kube_state_metrics, monitors, naming, network_policy, node_exporter, object_storage,
     pod_disruption_budget, prometheus, proxy, query, sidecar, status, store, workload,
 };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod alertmanager;
 pub mod compact;
+pub mod expose;
 pub mod grafana;
 pub mod images;
 pub mod kube_state_metrics;
@@ -26,6 +27,7 @@ pub mod workload;
 
 use alertmanager::Alertmanager;
 use compact::Compact;
+use expose::Expose;
 use grafana::Grafana;
 use images::Images;
 use kube_state_metrics::KubeStateMetrics;
@@ -149,6 +151,10 @@ pub struct MonitoringStackSpec {
     /// Names of existing objects that this stack takes over. Leave it out for a new stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naming: Option<Naming>,
+
+    /// How the stack is reached from outside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
 
     /// Who may connect to the stack's pods.
     #[serde(default)]

@@ -17,12 +17,48 @@ pub struct Query {
     /// the resource metrics API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
+    /// Further stores to ask beside the stack's own, e.g. the queriers of other clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub endpoints: Vec<QueryEndpoint>,
     /// Options of the querier container.
     #[serde(flatten)]
     pub container: ContainerOptions,
     /// Options of the querier pods.
     #[serde(flatten)]
     pub pod: PodOptions,
+}
+
+/// A store, or a querier that answers for many.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryEndpoint {
+    /// `host:port`, or a name to look up with its kind of record before it, e.g.
+    /// `dnssrv+_grpc._tcp.store.example.com`.
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[^\s]+$"))]
+    pub address: String,
+    /// Whether it is asked even when it has not answered lately, so that its absence is always
+    /// said. It needs a `host:port`.
+    #[serde(default)]
+    pub strict: bool,
+    /// Talks TLS to it; without it the connection is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<EndpointTls>,
+}
+
+/// How an endpoint is dialled by TLS.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointTls {
+    /// A Secret in this namespace with `ca.crt`, which must have signed the endpoint's certificate,
+    /// and with `tls.crt` and `tls.key` where the endpoint asks for a client's. Without `ca.crt` the
+    /// public authorities are trusted.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+    /// Name in the endpoint's certificate, where it differs from the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
 }
 
 /// Bounds and targets of automatic scaling.
@@ -60,6 +96,7 @@ impl Default for Query {
         Self {
             replicas: one(),
             autoscaling: None,
+            endpoints: Vec::new(),
             container: ContainerOptions::default(),
             pod: PodOptions::default(),
         }

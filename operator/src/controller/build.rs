@@ -18,6 +18,7 @@ mod availability;
 mod compact;
 mod default_rules;
 mod exporters;
+mod expose;
 mod grafana;
 mod network_policy;
 mod object_storage;
@@ -46,11 +47,12 @@ pub enum Kind {
     Deployment,
     DaemonSet,
     HorizontalPodAutoscaler,
+    Ingress,
 }
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ServiceAccount,
         Self::ClusterRoleBinding,
         Self::RoleBinding,
@@ -63,6 +65,7 @@ impl Kind {
         Self::Deployment,
         Self::DaemonSet,
         Self::HorizontalPodAutoscaler,
+        Self::Ingress,
     ];
 
     /// Group and version, as `apiVersion` has them.
@@ -71,7 +74,7 @@ impl Kind {
             Self::ServiceAccount | Self::Service | Self::Secret | Self::ConfigMap => "v1",
             Self::ClusterRoleBinding | Self::RoleBinding => "rbac.authorization.k8s.io/v1",
             Self::PodDisruptionBudget => "policy/v1",
-            Self::NetworkPolicy => "networking.k8s.io/v1",
+            Self::NetworkPolicy | Self::Ingress => "networking.k8s.io/v1",
             Self::StatefulSet | Self::Deployment | Self::DaemonSet => "apps/v1",
             Self::HorizontalPodAutoscaler => "autoscaling/v2",
         }
@@ -92,6 +95,7 @@ impl Kind {
             Self::DaemonSet => "DaemonSet",
             Self::NetworkPolicy => "NetworkPolicy",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::Ingress => "Ingress",
         }
     }
 
@@ -110,6 +114,7 @@ impl Kind {
             Self::DaemonSet => "daemonsets",
             Self::NetworkPolicy => "networkpolicies",
             Self::HorizontalPodAutoscaler => "horizontalpodautoscalers",
+            Self::Ingress => "ingresses",
         }
     }
 
@@ -160,6 +165,7 @@ pub fn build(stack: &Stack, minted: &Minted) -> Desired {
     objects.push(query::object(stack));
     objects.extend(alertmanager::objects(stack));
     objects.extend(default_rules::object(stack));
+    objects.extend(expose::objects(stack));
     objects.extend(grafana::objects(stack, minted));
     objects.extend(exporters::objects(stack));
     if let Some(storage) = &stack.object_storage {

@@ -62,6 +62,9 @@ pub fn referenced_secrets(spec: &MonitoringStackSpec) -> BTreeSet<String> {
     if let Some(key) = &spec.prometheus.additional_scrape_configs {
         names.insert(key.name.clone());
     }
+    for endpoint in &spec.query.endpoints {
+        names.extend(endpoint.tls.iter().map(|tls| tls.secret_name.clone()));
+    }
     if let Some(reference) = &spec.alertmanager.config_secret
         && spec.alertmanager.enabled
     {

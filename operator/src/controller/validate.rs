@@ -19,6 +19,7 @@ pub mod args;
 pub mod bucket;
 mod compact;
 mod exporters;
+mod expose;
 mod grafana;
 mod identity;
 mod images;
@@ -39,13 +40,14 @@ mod workload;
 pub use alertmanager::{Alertmanager, AlertmanagerConfig};
 pub use compact::Compact;
 pub use exporters::{Exporter, Place};
+pub use expose::{Exposure, Exposures, ORDINAL};
 pub use grafana::Grafana;
 pub use images::Images;
 pub use network_policy::{NetworkClient, NetworkPolicies};
 pub use object_storage::ObjectStorage;
 pub use parts::Part;
 pub use prometheus::{Prometheus, Version};
-pub use query::Query;
+pub use query::{Query, QueryEndpoint, QueryEndpointTls};
 pub use remote_write::RemoteWrite;
 pub use sidecar::{BlockDuration, Sidecar};
 pub use store::Store;
@@ -110,6 +112,7 @@ pub struct Stack {
     pub node_exporter: Exporter,
     pub images: Images,
     pub proxy: Vec<(String, String)>,
+    pub expose: Exposures,
     pub network_policy: NetworkPolicies,
     pub has_disruption_budgets: bool,
     /// Whether the namespace's stacks may reach beyond it.
@@ -196,6 +199,7 @@ impl Check<'_> {
             node_exporter: self.node_exporter(spec, reach),
             images: self.images(spec),
             proxy: proxy::environment(spec),
+            expose: self.expose(spec, &namespace),
             network_policy: self.network_policy(spec),
             has_disruption_budgets: spec.pod_disruption_budget.enabled,
             reach,

@@ -106,6 +106,7 @@ fn every_golden_object_fits_its_kubernetes_type() {
                 "StatefulSet" => again::<apps::StatefulSet>(&object),
                 "Deployment" => again::<apps::Deployment>(&object),
                 "DaemonSet" => again::<apps::DaemonSet>(&object),
+                "Ingress" => again::<networking::Ingress>(&object),
                 "NetworkPolicy" => again::<networking::NetworkPolicy>(&object),
                 "HorizontalPodAutoscaler" => again::<autoscaling::HorizontalPodAutoscaler>(&object),
                 other => panic!("unexpected kind {other}"),

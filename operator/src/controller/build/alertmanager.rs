@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::services::{ALERTMANAGER_PORT, MESH_PORT};
-use super::{Kind, Object, object, pod};
+use super::{Kind, Object, expose, object, pod};
 use crate::controller::validate::{Alertmanager, Stack, Version};
 use crate::names::{Component, hex};
 
@@ -120,6 +120,10 @@ fn container(stack: &Stack, alertmanager: &Alertmanager) -> Value {
         format!("--data.retention={}", alertmanager.retention),
         format!("--web.listen-address=:{ALERTMANAGER_PORT}"),
     ];
+    if let Some(exposure) = &stack.expose.alertmanager {
+        args.push(format!("--web.external-url={}", expose::url(exposure)));
+        args.push("--web.route-prefix=/".to_owned());
+    }
     args.extend(mesh_flags(stack, alertmanager));
     let mut container = pod::container(
         "alertmanager",

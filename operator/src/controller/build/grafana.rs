@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::services::{ALERTMANAGER_PORT, GRAFANA_PORT, HTTP_PORT};
-use super::{Kind, Object, object, pod};
+use super::{Kind, Object, expose, object, pod};
 use crate::controller::mint::{GRAFANA_PASSWORD_KEY, Minted};
 use crate::controller::validate::{Grafana, Stack};
 use crate::names::{Component, hex};
@@ -254,6 +254,10 @@ fn container(stack: &Stack, grafana: &Grafana) -> Value {
         json!({ "name": "GF_PATHS_PROVISIONING", "value": format!("{CONFIG_DIR}/provisioning") }),
         json!({ "name": "GF_PATHS_DATA", "value": DATA }),
     ];
+    if let Some(exposure) = &stack.expose.grafana {
+        let url = expose::url(exposure);
+        environment.push(json!({ "name": "GF_SERVER_ROOT_URL", "value": url }));
+    }
     environment.extend(pod::environment(&stack.proxy));
     container["env"] = environment.into();
     container["volumeMounts"] = json!([

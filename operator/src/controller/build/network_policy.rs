@@ -106,7 +106,10 @@ fn openings(stack: &Stack, component: Component) -> Vec<Opening> {
             status(&[HTTP_PORT]),
             Opening {
                 ports: vec![GRPC_PORT],
-                from: own(&[Component::Query]),
+                from: own(&[Component::Query])
+                    .into_iter()
+                    .chain(stack.expose.sidecar_grpc.iter().flat_map(|_| clients()))
+                    .collect(),
             },
         ],
         Component::Query => vec![

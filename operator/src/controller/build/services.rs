@@ -69,6 +69,10 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
             }),
         ),
     ];
+    let mut replica_ports = vec![port("web", REPLICA_PORT, "web")];
+    if stack.expose.sidecar_grpc.is_some() {
+        replica_ports.push(port("grpc", GRPC_PORT, "grpc"));
+    }
     for ordinal in 0..stack.prometheus.replicas {
         objects.push(service(
             stack,
@@ -78,7 +82,7 @@ pub(super) fn objects(stack: &Stack) -> Vec<Object> {
                 "selector": {
                     "statefulset.kubernetes.io/pod-name": format!("{}-{ordinal}", names.prometheus),
                 },
-                "ports": [port("web", REPLICA_PORT, "web")],
+                "ports": replica_ports,
             }),
         ));
     }

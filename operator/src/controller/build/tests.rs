@@ -451,3 +451,45 @@ fn grafana_asks_the_querier_as_one_of_thanos() {
         "http://demo-alertmanager.ns.svc:9093"
     );
 }
+
+#[test]
+fn what_is_exposed_has_an_ingress_each_and_is_open_to_clients() {
+    let mut spec = everything();
+    spec["networkPolicy"] = json!({ "clients": [{ "cidr": "10.1.0.0/16" }] });
+    let ingress = json!({
+        "className": "nginx",
+        "tlsSecretName": "host",
+        "annotations": { "nginx.ingress.kubernetes.io/auth-tls-secret": "ns/clients" },
+    });
+    let external = json!({ "external": true });
+    spec["expose"] = json!({
+        "grafana": { "host": "grafana.example.com" },
+        "sidecarGrpc": {
+            "host": "sidecar-$(ordinal).example.com", "ingress": ingress, "auth": external,
+        },
+    });
+    let desired = desired(&spec, &[]);
+    let names: Vec<&str> = desired
+        .objects
+        .iter()
+        .filter(|object| object.kind == Kind::Ingress)
+        .map(|object| object.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "demo-grafana",
+            "demo-prometheus-0-grpc",
+            "demo-prometheus-1-grpc"
+        ]
+    );
+    let ingress = find(&desired, Kind::Ingress, "demo-prometheus-1-grpc");
+    assert_eq!(ingress["spec"]["rules"][0]["host"], "sidecar-1.example.com");
+    assert_eq!(
+        ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"],
+        json!({ "name": "demo-prometheus-1", "port": { "name": "grpc" } })
+    );
+    assert_eq!(ingress["spec"]["tls"][0]["secretName"], "host");
+    let peer = r#"10901: {"ipBlock":{"cidr":"10.1.0.0/16"}}"#.to_owned();
+    assert!(openings(&desired, "demo-prometheus").contains(&peer));
+}

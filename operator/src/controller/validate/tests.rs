@@ -44,6 +44,7 @@ fn references() -> References {
                 "bucket".to_owned(),
                 secret(&[("thanos.yaml", bucket), ("bad", "type: S4\n")]),
             ),
+            ("half".to_owned(), secret(&[("tls.crt", "-")])),
             (
                 "scrape".to_owned(),
                 secret(&[
@@ -56,6 +57,10 @@ fn references() -> References {
         ]),
         ..References::default()
     }
+}
+
+fn exposed(expose: Value) -> Value {
+    json!({ "expose": expose, "networkPolicy": { "clients": [{ "podLabels": { "a": "b" } }] } })
 }
 
 fn check(document: Value) -> Result<Stack, Vec<Invalid>> {
@@ -118,6 +123,19 @@ fn one_wrong_field_gives_one_error_that_names_it() {
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "absent" } }), "spec.alertmanager.configSecret", Reason::SecretNotFound),
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape" } }), "spec.alertmanager.configSecret", Reason::SecretKeyNotFound),
         ("/spec/alertmanager".into(), json!({ "enabled": true, "configSecret": { "name": "scrape", "key": "alerts" } }), "spec.alertmanager.configSecret", Reason::MalformedSecret),
+        ("/spec/query".into(), json!({ "endpoints": [{ "address": "no-port" }] }), "spec.query.endpoints[0].address", Reason::InvalidSpec),
+        ("/spec/query".into(), json!({ "endpoints": [{ "address": "a:1" }, { "address": "a:1" }] }), "spec.query.endpoints[1].address", Reason::InvalidSpec),
+        ("/spec/query".into(), json!({ "endpoints": [{ "address": "dns+a:1", "strict": true }] }), "spec.query.endpoints[0].strict", Reason::InvalidSpec),
+        ("/spec/query".into(), json!({ "endpoints": [{ "address": "a:1", "tls": { "secretName": "absent" } }] }), "spec.query.endpoints[0].tls.secretName", Reason::SecretNotFound),
+        ("/spec/query".into(), json!({ "endpoints": [{ "address": "a:1", "tls": { "secretName": "half" } }] }), "spec.query.endpoints[0].tls.secretName", Reason::SecretKeyNotFound),
+        ("/spec".into(), exposed(json!({ "query": { "host": "a", "auth": { "external": false } } })), "spec.expose.query.auth.external", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "prometheus": { "host": "a", "auth": { "external": true } } })), "spec.expose.prometheus.host", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "query": { "host": "$(ordinal)", "auth": { "external": true } } })), "spec.expose.query.host", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "grafana": { "host": "a" } })), "spec.expose.grafana", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "queryGrpc": { "host": "a", "ingress": {}, "auth": { "external": true } } })), "spec.expose.queryGrpc.ingress.tlsSecretName", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "query": { "host": "a", "auth": { "external": true }, "ingress": { "annotations": { "x/configuration-snippet": "y" } } } })), "spec.expose.query.ingress.annotations.x/configuration-snippet", Reason::InvalidSpec),
+        ("/spec".into(), exposed(json!({ "query": { "host": "a", "auth": { "external": true }, "ingress": { "annotations": { "x/auth-tls-secret": "other/ca" } } } })), "spec.expose.query.ingress.annotations.x/auth-tls-secret", Reason::InvalidSpec),
+        ("/spec".into(), json!({ "expose": { "query": { "host": "a", "auth": { "external": true } } } }), "spec.networkPolicy.clients", Reason::InvalidSpec),
         ("/spec/grafana".into(), json!({ "enabled": true, "image": "evil/grafana:1" }), "spec.grafana.image", Reason::ImageNotAllowed),
         ("/spec/kubeStateMetrics".into(), json!({ "image": "evil/ksm:1" }), "spec.kubeStateMetrics.image", Reason::ImageNotAllowed),
         ("/spec/kubeStateMetrics".into(), json!({ "extraArgs": ["--kubeconfig=/x"] }), "spec.kubeStateMetrics.extraArgs[0]", Reason::InvalidSpec),
