@@ -287,6 +287,8 @@ fn data_of(document: &Value, encoded: &str, plain: &str) -> SecretData {
 }
 
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod every_field;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use crate::controller::validate::Compact;
 /// Adds the retention to a condition that is true: "for ever" must not come as a surprise.
 pub(super) fn with_retention(mut condition: Draft, compact: &Compact) -> Draft {
     if condition.status == "True" {
-        let length = |length: &Option<String>| length.clone().unwrap_or("for ever".to_owned());
+        let length =
+            |length: &Option<String>| length.clone().unwrap_or_else(|| "for ever".to_owned());
         condition.message = format!(
             "{}; kept: raw {}, 5m {}, 1h {}",
             condition.message,
