@@ -60,7 +60,7 @@ pub use histogram::{HistogramBucket, histogram_buckets};
 pub(crate) use element::ElementFunc;
 pub(crate) use histogram::is_reset;
 pub(crate) use scalar::{go_max, go_min};
-pub(crate) use window::{WindowFunc, seconds};
+pub(crate) use window::{EXTENDED_LOOKBACK_MS, WindowFunc, seconds};
 
 /// How an [`Engine`] works; a query may override some of it in its context.
 #[derive(Debug, Clone)]

@@ -6,6 +6,23 @@
 //! `plan` (what a query means once its times are known), [`engine`] (evaluates it), [`annotations`]
 //! (warnings and infos), [`memory`] (samples in memory), [`number`] and [`calendar`].
 //!
+//! What of PromQL is evaluated, measured by Prometheus 3.15's test scripts and by comparison with it:
+//!
+//! | feature | switched on by | state |
+//! |---|---|---|
+//! | functions, operators, aggregations, subqueries over floats | always | whole |
+//! | native histograms, exponential and custom buckets, trim operators | always | whole |
+//! | `@`, `offset`, UTF-8 names, stale markers, annotations with positions | always | whole |
+//! | `info` with a label selector, `limitk`, `limit_ratio`, other experimental functions | [`ParseOptions::experimental_functions`] | whole |
+//! | duration expressions | [`ParseOptions::duration_expressions`] | whole |
+//! | `anchored`, `smoothed` | [`ParseOptions::extended_range_selectors`] | whole |
+//! | `fill`, `fill_left`, `fill_right` | [`ParseOptions::fill_modifiers`] | whole |
+//! | delayed name removal | [`engine::EngineFeatures`] | whole |
+//! | Thanos' `xrate`, `xincrease`, `xdelta` | [`ParseOptions::extended_functions`] | floats, an hour of extended lookback |
+//! | start timestamps (`start_timestamp`, resets by them) | - | no: [`queryable`] does not carry them |
+//! | infos by the label `__type__` instead of the name | - | no |
+//! | label names in queries that are not UTF-8 | - | refused |
+//!
 //! Invariants: a tree that the parser returns is well typed and of bounded depth. Answers are
 //! Prometheus' bit for bit: sums are added in its order and compensated as it does. This room does
 //! not know where series come from: no storage, no network, no HTTP.

@@ -15,6 +15,7 @@ mod order;
 mod rate;
 mod regression;
 mod sum;
+mod xrate;
 
 use crate::ast::{PosRange, RangeModifier};
 use crate::context::QueryContext;
@@ -27,6 +28,7 @@ use super::scalar::ScalarColumn;
 pub(crate) use extended::{extend, interpolate};
 pub(crate) use histogram::{Note, Notes, interpolate as interpolate_histograms};
 pub(crate) use order::quantile_in_place;
+pub(crate) use xrate::EXTENDED_LOOKBACK_MS;
 
 /// A function of a range vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +59,9 @@ pub(crate) enum WindowFunc {
     TsOfLastOverTime,
     TsOfMaxOverTime,
     TsOfMinOverTime,
+    Xrate,
+    Xincrease,
+    Xdelta,
 }
 
 /// The times an evaluation refers to: those of its steps, shifted, or one fixed time.
@@ -180,6 +185,12 @@ impl WindowSpec {
 
     /// How far the window reaches beyond its two ends.
     pub(crate) fn reach(&self) -> (i64, i64) {
+        if matches!(
+            self.func,
+            WindowFunc::Xrate | WindowFunc::Xincrease | WindowFunc::Xdelta
+        ) {
+            return (EXTENDED_LOOKBACK_MS, 0);
+        }
         match self.modifier {
             None => (0, 0),
             Some(RangeModifier::Anchored) => (self.lookback_ms, 0),
@@ -338,6 +349,9 @@ impl WindowSpec {
                 order::quantile_over_time(windows, floats, out);
             }
             WindowFunc::MadOverTime => order::mad_over_time(windows, floats, more_floats, out),
+            WindowFunc::Xrate | WindowFunc::Xincrease | WindowFunc::Xdelta => {
+                xrate::eval(windows, out);
+            }
         }
     }
 

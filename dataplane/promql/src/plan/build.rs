@@ -11,7 +11,7 @@ use crate::ast::{
     AggregateExpr, AggregateOp, At, BinaryExpr, BinaryOp, Expr, RangeModifier, Subquery,
     VectorSelector,
 };
-use crate::engine::{EngineError, EngineFeatures};
+use crate::engine::{EXTENDED_LOOKBACK_MS, EngineError, EngineFeatures};
 use crate::queryable::SelectHints;
 
 use super::duration::{QuerySpan, resolve};
@@ -216,6 +216,14 @@ impl Builder<'_> {
         let (before, after) = match (range_ms > 0, selector.range_modifier) {
             (false, None | Some(RangeModifier::Anchored)) => (lookback, 0),
             (false, Some(RangeModifier::Smoothed)) => (lookback, lookback),
+            (true, None)
+                if matches!(
+                    place.func.as_deref(),
+                    Some("xrate" | "xincrease" | "xdelta")
+                ) =>
+            {
+                (range_ms + EXTENDED_LOOKBACK_MS, 0)
+            }
             (true, None) => (range_ms, 0),
             (true, Some(RangeModifier::Anchored)) => (range_ms + lookback, 0),
             (true, Some(RangeModifier::Smoothed)) => (range_ms + lookback, lookback),

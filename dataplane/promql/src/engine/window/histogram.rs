@@ -178,6 +178,8 @@ fn evaluate(
             notes.add(Note::MixedSamples);
             return true;
         }
+        // Thanos has no such rate of histograms either.
+        WindowFunc::Xrate | WindowFunc::Xincrease | WindowFunc::Xdelta => None,
         WindowFunc::SumOverTime => total::sum(window, notes),
         WindowFunc::AvgOverTime => total::avg(window, notes),
         WindowFunc::Rate | WindowFunc::Increase | WindowFunc::Delta => {

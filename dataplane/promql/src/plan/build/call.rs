@@ -21,15 +21,6 @@ impl Builder<'_> {
                 false,
             ));
         }
-        if matches!(
-            id,
-            FunctionId::Xrate | FunctionId::Xincrease | FunctionId::Xdelta
-        ) {
-            return Err(EngineError::execution(format!(
-                "function {} is not supported by this engine yet",
-                call.func.name
-            )));
-        }
         if id == FunctionId::Info {
             return self.info(call, place);
         }
@@ -430,6 +421,9 @@ fn window_func(id: FunctionId) -> Option<WindowFunc> {
         FunctionId::TsOfLastOverTime => WindowFunc::TsOfLastOverTime,
         FunctionId::TsOfMaxOverTime => WindowFunc::TsOfMaxOverTime,
         FunctionId::TsOfMinOverTime => WindowFunc::TsOfMinOverTime,
+        FunctionId::Xrate => WindowFunc::Xrate,
+        FunctionId::Xincrease => WindowFunc::Xincrease,
+        FunctionId::Xdelta => WindowFunc::Xdelta,
         _ => return None,
     })
 }
