@@ -1,4 +1,4 @@
-//! `hindsight-operator`: `run` in a cluster, `crds` and `render` without one.
+//! `hindsight-operator`: `run` in a cluster, `crds` and `render` without one, `diff` either way.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use operator::diff::{Side, compare};
+use operator::render::Built;
 use operator::run::Config;
 use operator::settings::{ALLOWED_IMAGES, HINDSIGHT_IMAGE, NODE_EXPORTER_IMAGE, Settings};
 use operator::telemetry::{LogFormat, Metrics, init_logs};
@@ -33,6 +35,24 @@ enum Command {
         #[command(flatten)]
         administration: Administration,
     },
+    /// Print what a changed MonitoringStack would do: which objects change, which pods restart, what
+    /// breaks. Changes nothing.
+    Diff(Diff),
+}
+
+/// What `diff` compares.
+#[derive(Args)]
+struct Diff {
+    /// Files with the MonitoringStacks as they would be, and what they refer to; `-` reads standard
+    /// input.
+    #[arg(short, long = "filename", required = true)]
+    filenames: Vec<String>,
+    /// Files with the stacks as they are. Without it the cluster of the present kubeconfig is asked,
+    /// for the stacks and for all that they refer to.
+    #[arg(long)]
+    against: Vec<String>,
+    #[command(flatten)]
+    administration: Administration,
 }
 
 #[derive(Args)]
@@ -113,15 +133,109 @@ fn run(command: Command) -> anyhow::Result<()> {
             filenames,
             administration,
         } => {
-            let mut input = String::new();
-            for filename in filenames {
-                input.push_str("---\n");
-                input.push_str(&read(&filename)?);
-                input.push('\n');
-            }
+            let input = read_all(&filenames)?;
             print(&operator::render::render(&input, &administration.into())?)
         }
+        Command::Diff(arguments) => diff(arguments),
     }
+}
+
+fn read_all(filenames: &[String]) -> anyhow::Result<String> {
+    let mut input = String::new();
+    for filename in filenames {
+        input.push_str("---\n");
+        input.push_str(&read(filename)?);
+        input.push('\n');
+    }
+    Ok(input)
+}
+
+fn diff(arguments: Diff) -> anyhow::Result<()> {
+    let settings = Settings::from(arguments.administration);
+    let input = read_all(&arguments.filenames)?;
+    let pairs = if arguments.against.is_empty() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        runtime.block_on(with_cluster(&input, &settings))?
+    } else {
+        let old = operator::render::built(&read_all(&arguments.against)?, &settings)?;
+        let is_same = |a: &Built, b: &Built| a.resource.metadata.name == b.resource.metadata.name;
+        operator::render::built(&input, &settings)?
+            .into_iter()
+            .map(|new| (old.iter().find(|old| is_same(old, &new)).cloned(), new))
+            .collect()
+    };
+    let mut output = String::new();
+    for (old, new) in &pairs {
+        let metadata = &new.resource.metadata;
+        output.push_str(&format!(
+            "MonitoringStack {}/{}\n",
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default()
+        ));
+        match old {
+            None => output.push_str(&format!(
+                "new: {} objects are created\n",
+                new.desired.objects.len()
+            )),
+            Some(old) => {
+                let difference = compare(side(old), side(new));
+                output.push_str(&difference.to_string());
+            }
+        }
+    }
+    print(&output)
+}
+
+fn side(built: &Built) -> Side<'_> {
+    Side {
+        stack: &built.stack,
+        desired: &built.desired,
+    }
+}
+
+/// Builds the stacks of `input` and those of the same names in the cluster, both with what the
+/// cluster holds for them.
+async fn with_cluster(
+    input: &str,
+    settings: &Settings,
+) -> anyhow::Result<Vec<(Option<Built>, Built)>> {
+    let client = kube::Client::try_default()
+        .await
+        .context("cannot reach a cluster: set KUBECONFIG, or name files with --against")?;
+    let mut pairs = Vec::new();
+    for wanted in operator::render::stacks(input)? {
+        let namespace = wanted.metadata.namespace.clone().unwrap_or_default();
+        let name = wanted.metadata.name.clone().unwrap_or_default();
+        let api: kube::Api<crds::MonitoringStack> =
+            kube::Api::namespaced(client.clone(), &namespace);
+        let present = api.get_opt(&name).await.context("cannot read the stack")?;
+        let old = match &present {
+            Some(present) => Some(built_of(&client, present, settings).await?),
+            None => None,
+        };
+        let mut wanted = wanted;
+        if let Some(present) = &present {
+            // Owner references carry it.
+            wanted.metadata.uid.clone_from(&present.metadata.uid);
+        }
+        pairs.push((old, built_of(&client, &wanted, settings).await?));
+    }
+    anyhow::ensure!(!pairs.is_empty(), "no MonitoringStack in the input");
+    Ok(pairs)
+}
+
+async fn built_of(
+    client: &kube::Client,
+    resource: &crds::MonitoringStack,
+    settings: &Settings,
+) -> anyhow::Result<Built> {
+    let references = operator::inspect::references(client, resource, settings)
+        .await
+        .context("cannot read what the stack refers to")?;
+    operator::render::build_one(resource, &references, settings).map_err(anyhow::Error::from)
 }
 
 fn serve(arguments: Run) -> anyhow::Result<()> {

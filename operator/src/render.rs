@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::controller::build::{Desired, Kind, build};
 use crate::controller::dereference::{References, SecretData};
 use crate::controller::mint::Minted;
-use crate::controller::validate::{Invalid, validate};
+use crate::controller::validate::{Invalid, Stack, validate};
 use crate::coreos::material::{Content, Holder, Material, Reference};
 use crate::coreos::selection::{self, Standpoint};
 use crate::coreos::{Resource, Verdict};
@@ -64,25 +64,71 @@ fn list(invalid: &[Invalid]) -> String {
 /// # Errors
 /// What is wrong with the input, by document and field.
 pub fn render(input: &str, settings: &Settings) -> Result<String, RenderError> {
-    let documents = documents(input)?;
     let mut output = String::new();
-    let mut found = false;
+    for built in built(input, settings)? {
+        output.push_str(&verdicts(&built.stack.monitored.verdicts));
+        output.push_str(&manifests(&built.desired));
+    }
+    Ok(output)
+}
+
+/// One stack of an input, validated and built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub resource: MonitoringStack,
+    pub stack: Stack,
+    pub desired: Desired,
+}
+
+/// Builds every MonitoringStack in `input`, as [`render`] does.
+///
+/// # Errors
+/// What is wrong with the input, by document and field.
+pub fn built(input: &str, settings: &Settings) -> Result<Vec<Built>, RenderError> {
+    let documents = documents(input)?;
+    let mut found = Vec::new();
     for document in documents
         .iter()
         .filter(|document| document["kind"] == "MonitoringStack")
     {
-        found = true;
         let resource = resource(document)?;
         let references = references(&documents, &resource, settings);
-        let stack = validate(&resource, &references, settings).map_err(RenderError::Invalid)?;
-        output.push_str(&verdicts(&stack.monitored.verdicts));
-        output.push_str(&manifests(&build(&stack, &Minted::placeholders())));
+        found.push(build_one(&resource, &references, settings)?);
     }
-    if found {
-        Ok(output)
-    } else {
-        Err(RenderError::Missing)
+    if found.is_empty() {
+        return Err(RenderError::Missing);
     }
+    Ok(found)
+}
+
+/// Builds one stack with what it refers to.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn build_one(
+    resource: &MonitoringStack,
+    references: &References,
+    settings: &Settings,
+) -> Result<Built, RenderError> {
+    let stack = validate(resource, references, settings).map_err(RenderError::Invalid)?;
+    let desired = build(&stack, &Minted::placeholders());
+    Ok(Built {
+        resource: resource.clone(),
+        stack,
+        desired,
+    })
+}
+
+/// The MonitoringStacks of `input`, read strictly and not validated.
+///
+/// # Errors
+/// What is wrong with the input, by document and field.
+pub fn stacks(input: &str) -> Result<Vec<MonitoringStack>, RenderError> {
+    documents(input)?
+        .iter()
+        .filter(|document| document["kind"] == "MonitoringStack")
+        .map(resource)
+        .collect()
 }
 
 /// What of the monitoring resources is left out, as comments.

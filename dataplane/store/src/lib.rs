@@ -8,7 +8,8 @@
 //! - [`bucket_store`]: the StoreAPI over the catalog;
 //! - [`reader`]: from matchers to series of one block: postings, series entries, chunks, order;
 //! - [`cache`], [`limits`], [`metrics`]: what is kept, what is allowed, what is told;
-//! - [`http`]: the blocks as JSON; [`status`]: the component as JSON.
+//! - [`http`]: the blocks as JSON; [`status`]: the component as JSON, with the [`duplicates`] in the
+//!   bucket.
 //!
 //! Main path of a request: catalog chooses blocks, each block becomes a stream that plans its postings on
 //! the index-header, reads series entries and chunks by coalesced ranges, and yields series in label order
@@ -26,6 +27,7 @@ pub mod cache;
 pub mod catalog;
 pub mod component;
 pub mod config;
+pub mod duplicates;
 pub mod http;
 pub mod limits;
 pub mod metrics;

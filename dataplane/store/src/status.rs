@@ -9,6 +9,7 @@ use runtime::service::Kit;
 use serde_json::{Value, json};
 
 use crate::bucket_store::BucketStore;
+use crate::duplicates::duplicates;
 
 #[derive(Clone)]
 struct Source {
@@ -33,6 +34,11 @@ pub fn routes(store: Arc<BucketStore>, kit: &Kit) -> Router {
 
 async fn status(State(source): State<Source>) -> Json<Value> {
     let build = source.kit.build;
+    let catalog = source.store.catalog();
+    let duplicates = duplicates(
+        catalog.blocks().map(AsRef::as_ref),
+        source.kit.clock.now_ms(),
+    );
     Json(json!({
         "status": "success",
         "data": {
@@ -41,7 +47,8 @@ async fn status(State(source): State<Source>) -> Json<Value> {
             "revision": build.revision,
             "startedMs": source.started_ms,
             "ready": source.kit.probe.is_ready(),
-            "blocks": source.store.catalog().blocks().count(),
+            "blocks": catalog.blocks().count(),
+            "duplicateStreams": duplicates,
         },
     }))
 }

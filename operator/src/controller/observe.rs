@@ -1,6 +1,7 @@
 //! What the stack's pods say of themselves: why they are not ready, and which configuration each
 //! Prometheus has loaded. Reads only; an answer that does not come is an observation too.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -13,6 +14,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::names::{CONFIG_HASH_ANNOTATION, Component, Names, STACK_LABEL};
 use crate::quantity;
@@ -38,6 +40,25 @@ pub struct PodState {
     pub nudged_for: Option<String>,
     /// The sidecar's answer; none where it did not answer or is no sidecar.
     pub sidecar: Option<SidecarStatus>,
+    /// Streams of the bucket that two writers fill, as a store gateway sees them.
+    pub duplicate_streams: Vec<DuplicateStream>,
+}
+
+/// One stream that two writers fill.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DuplicateStream {
+    /// External labels, the replica's included.
+    pub labels: BTreeMap<String, String>,
+    /// Two blocks that show it.
+    pub blocks: Vec<String>,
+}
+
+/// The part of a store gateway's status that the operator reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct StoreStatus {
+    duplicate_streams: Vec<DuplicateStream>,
 }
 
 /// The part of a sidecar's status that the operator reads.
@@ -55,8 +76,8 @@ pub struct SidecarStatus {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
-    data: SidecarStatus,
+struct Envelope<T> {
+    data: T,
 }
 
 /// Reads the states of pods.
@@ -113,12 +134,14 @@ impl Observer {
             .cloned()
             .unwrap_or_default();
         let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-        let sidecar = match address {
-            Some(address) if component == Component::Prometheus.as_str() => {
-                self.sidecar(&address).await
+        let (mut sidecar, mut store) = (None, None::<StoreStatus>);
+        if let Some(address) = address {
+            if component == Component::Prometheus.as_str() {
+                sidecar = self.ask(&address).await;
+            } else if component == Component::Store.as_str() {
+                store = self.ask(&address).await;
             }
-            _ => None,
-        };
+        }
         let is_ready = is_ready(&pod);
         PodState {
             name: pod.name_any(),
@@ -127,10 +150,12 @@ impl Observer {
             component,
             is_ready,
             sidecar,
+            duplicate_streams: store.unwrap_or_default().duplicate_streams,
         }
     }
 
-    async fn sidecar(&self, address: &str) -> Option<SidecarStatus> {
+    /// Asks a component for its status.
+    async fn ask<T: DeserializeOwned>(&self, address: &str) -> Option<T> {
         // An IPv6 address stands in brackets before a port.
         let host = if address.contains(':') {
             format!("[{address}]")
@@ -181,8 +206,8 @@ fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
     ))
 }
 
-fn parse(body: &[u8]) -> Option<SidecarStatus> {
-    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let envelope: Envelope<T> = serde_json::from_slice(body).ok()?;
     Some(envelope.data)
 }
 
@@ -265,9 +290,9 @@ mod tests {
     #[test]
     fn an_answer_with_more_or_fewer_fields_is_read() {
         let status = parse(br#"{"status":"success","data":{"component":"sidecar","configHash":"ab","lastUpload":5}}"#);
-        let status = status.expect("status");
+        let status: SidecarStatus = status.expect("status");
         assert_eq!(status.config_hash.as_deref(), Some("ab"));
         assert_eq!(status.last_upload, Some(5));
-        assert_eq!(parse(b"<html>"), None);
+        assert_eq!(parse::<SidecarStatus>(b"<html>"), None);
     }
 }

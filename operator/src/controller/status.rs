@@ -163,6 +163,7 @@ fn observed_conditions(
     conditions.extend(scope::scope_limited(stack));
     conditions.extend(resources::rejected(&stack.monitored.verdicts));
     conditions.extend(stream::stream_identity(observed, previous, generation));
+    conditions.extend(stream::duplicate_stream(observed));
     conditions
 }
 

@@ -2,7 +2,10 @@
 //! other's way.
 
 use ::operator::controller::build::Kind;
+use ::operator::controller::build::prometheus_config;
 use ::operator::coreos::watch::api_resource;
+use ::operator::settings::Settings;
+use ::operator::{gather, inspect, render};
 use base64::Engine as _;
 use crds::coreos;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -130,6 +133,25 @@ async fn one_bad_monitor_gets_a_verdict_and_blocks_nothing() {
     })
     .await;
     scene.assert_at_rest(&operator).await;
+
+    // Who asks with own rights sees what the operator saw.
+    let settings = Settings {
+        cluster_stacks: ["monitors".to_owned()].into(),
+        ..Settings::default()
+    };
+    let stack = scene.stacks().get("demo").await.expect("stack");
+    let references = inspect::references(&scene.admin, &stack, &settings)
+        .await
+        .expect("references");
+    let built = render::build_one(&stack, &references, &settings).expect("builds");
+    let wanted = prometheus_config::template(&built.stack);
+    assert_eq!(template(&scene).await, wanted);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("must-gather");
+    let written = gather::gather(&scene.admin, &stack, &folder).await;
+    assert!(written.expect("gathered") > 10);
+    let secret = folder.join("Secret/demo-prometheus.yaml");
+    let secret = std::fs::read_to_string(secret).expect("the Secret is there");
+    assert!(secret.contains("characters>"), "{secret}");
 
     // A Secret that comes later is news.
     let secret = json!({

@@ -1,4 +1,4 @@
-//! Who writes these series: `StreamIdentityChanged`.
+//! Who writes these series: `StreamIdentityChanged` and `DuplicateStream`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,30 @@ pub(super) fn stream_identity(
         .find(|condition| condition.type_ == kind)?;
     (kept.observed_generation == generation)
         .then(|| draft(kind, true, &kept.reason, kept.message.clone()))
+}
+
+/// True while somebody else uploads blocks with the labels of this stack's replicas. Streams of other
+/// stacks in the same bucket are theirs to tell.
+pub(super) fn duplicate_stream(observed: &Observed<'_>) -> Option<Draft> {
+    let own = &observed.stack.external_labels;
+    let found = observed
+        .pods
+        .iter()
+        .flat_map(|pod| &pod.duplicate_streams)
+        .find(|stream| {
+            own.iter()
+                .all(|(name, value)| stream.labels.get(name) == Some(value))
+        })?;
+    Some(draft(
+        "DuplicateStream",
+        true,
+        "SameLabelsFromTwoUploaders",
+        format!(
+            "the bucket has fresh blocks of {} from two uploaders ({}): give one of them another external label, or stop it",
+            labels(&found.labels),
+            found.blocks.join(", ")
+        ),
+    ))
 }
 
 fn labels(labels: &BTreeMap<String, String>) -> String {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::super::build::Kind;
@@ -400,4 +402,37 @@ fn a_newer_upload_alone_is_not_significant() {
     let second = status_of(&with_upload, &first, 10);
     assert_ne!(second, first);
     assert!(!is_significant(&first, &second));
+}
+
+#[test]
+fn a_second_uploader_of_the_same_stream_is_told() {
+    use super::super::observe::DuplicateStream;
+    let stream = |prometheus: &str| DuplicateStream {
+        labels: BTreeMap::from(
+            [
+                ("cluster", "c"),
+                ("prometheus", prometheus),
+                ("prometheus_replica", "demo-prometheus-0"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
+        blocks: vec!["A".to_owned(), "B".to_owned()],
+    };
+    let store = |streams: Vec<DuplicateStream>| PodState {
+        name: "demo-store-0".to_owned(),
+        component: "store".to_owned(),
+        is_ready: true,
+        duplicate_streams: streams,
+        ..PodState::default()
+    };
+    let mut scene = scene();
+    scene.pods.push(store(vec![stream("other/demo")]));
+    let status = status_of(&scene, &MonitoringStackStatus::default(), 1);
+    assert_eq!(find(&status, "DuplicateStream"), None);
+    scene.pods.push(store(vec![stream("ns/demo")]));
+    let status = status_of(&scene, &status, 2);
+    assert_eq!(
+        find(&status, "DuplicateStream"),
+        Some(("True", "SameLabelsFromTwoUploaders"))
+    );
 }
