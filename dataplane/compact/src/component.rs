@@ -3,6 +3,9 @@
 //! Two tasks. One takes the lease and keeps it; the other works as long as it is held. When the process
 //! ends, the worker stops at the next series or request, and the lease is given back after it did.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -89,16 +89,22 @@ impl Guard {
         write: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CompactError> {
         self.check()?;
-        let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state {
-            GuardState::Until(deadline) => {
-                let end = tokio::time::Instant::from_std(deadline + MARGIN / 2);
-                match tokio::time::timeout_at(end, write).await {
-                    Ok(written) => written.map_err(Into::into),
-                    Err(_) => Err(CompactError::LeaseLost),
-                }
+        tokio::pin!(write);
+        loop {
+            let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let end = match state {
+                GuardState::Until(deadline) => deadline + MARGIN / 2,
+                GuardState::NotHeld => return Err(CompactError::LeaseLost),
+                GuardState::Unguarded => return write.await.map_err(Into::into),
+            };
+            if end <= Instant::now() {
+                return Err(CompactError::LeaseLost);
             }
-            GuardState::NotHeld | GuardState::Unguarded => write.await.map_err(Into::into),
+            // Looked at anew when that time has come: it was renewed by then, or not.
+            let until = tokio::time::Instant::from_std(end);
+            if let Ok(written) = tokio::time::timeout_at(until, &mut write).await {
+                return written.map_err(Into::into);
+            }
         }
     }
 

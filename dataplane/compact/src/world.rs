@@ -65,8 +65,19 @@ impl World {
         range: (i64, i64),
         writer: BlockWriter,
     ) -> BlockId {
+        self.put_labelled(number, range, writer, &[("cluster", "eu")])
+            .await
+    }
+
+    pub(crate) async fn put_labelled(
+        &self,
+        number: u128,
+        range: (i64, i64),
+        writer: BlockWriter,
+        labels: &[(&str, &str)],
+    ) -> BlockId {
         let id = BlockId::from_parts(1_600_000_000_000, number);
-        let labels = Labels::from_pairs([("cluster", "eu")]);
+        let labels = Labels::from_pairs(labels.iter().copied());
         let written = writer
             .finish(id, Some(Thanos::new(&labels, source::SIDECAR)))
             .expect("the block is sound");

@@ -209,6 +209,38 @@ async fn raw_blocks_go_only_when_coarser_ones_cover_them() {
     assert_eq!(sources(3_600_000), sources(300_000));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_are_merged_and_their_blocks_go() {
+    let world = World::in_memory();
+    let range = (BASE_MS, BASE_MS + 2 * HOUR_MS);
+    // Both scrape the same; one missed an hour.
+    let whole = two_hours(0);
+    let mut holed = whole.clone();
+    for samples in holed.values_mut() {
+        samples.retain(|t, _| *t < BASE_MS + HOUR_MS);
+    }
+    for (number, samples, replica) in [(1, &holed, "a"), (2, &whole, "b")] {
+        let labels = [("cluster", "eu"), ("replica", replica)];
+        world
+            .put_labelled(number, range, writer(samples, 1 << 20), &labels)
+            .await;
+    }
+    let config = WorkConfig {
+        replica_labels: vec!["replica".to_owned()],
+        vertical: true,
+        ..config(&world.tools)
+    };
+    let mut cycle = cycle(&world, Arc::clone(&world.bucket), config);
+    cycle.round(Some(0)).await.expect("the bucket works");
+    let view = world.view().await;
+    assert_eq!(view.blocks.len(), 1);
+    let (id, block) = view.blocks.first_key_value().expect("there is one");
+    let labels = block::filters::external_labels(&block.meta);
+    assert_eq!(labels.to_string(), "{cluster=\"eu\"}");
+    assert_eq!(world.samples(*id).await, whole);
+    assert_eq!(block.meta.compaction.sources.len(), 2);
+}
+
 /// Passes so many writes on and then nothing at all, as a process that is killed.
 #[derive(Debug)]
 struct CutOff {
