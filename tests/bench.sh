@@ -15,4 +15,5 @@ HINDSIGHT_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/${CARGO_BUILD_TARGET:+$CAR
 export HINDSIGHT_PROMETHEUS HINDSIGHT_GOPEER HINDSIGHT_BIN
 
 if [ "${SKIP_DECODE:-}" != yes ]; then tests/bench-decode.sh; fi
+if [ "${SKIP_COMPACT:-}" != yes ]; then tests/bench-compact.sh; fi
 exec cargo bench --quiet --profile ci --locked -p hindsight-tests --bench peers -- --bench
