@@ -1,10 +1,12 @@
 //! The stores a querier asks: where they are configured, where they are, whether they answer.
 //!
 //! In reading order: [`address`] (how an endpoint is written), [`config`] (flags and files),
-//! [`resolve`] (names to addresses), [`member`] (one endpoint and its health), [`set`] (all of them,
+//! [`resolve`] (names to addresses), [`member`] with `backoff` (one endpoint, its health, when it is
+//! asked again), [`set`] (all of them,
 //! kept up to date).
 
 pub mod address;
+mod backoff;
 pub mod config;
 pub mod member;
 pub mod resolve;

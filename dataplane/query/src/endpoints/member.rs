@@ -1,13 +1,14 @@
 //! One endpoint: how it is reached and what is known of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Labels, TimeRange};
 use runtime::grpc::{ChannelConfig, ChannelError, channel};
 use runtime::tls::{ClientTls, TlsError};
 use storeapi::{Apis, RemoteApis, RemoteConfig, RemoteStore, SeriesStore, StoreError, StoreInfo};
 
+use super::backoff::Backoff;
 use super::config::ClientSpec;
 
 /// Why an endpoint cannot be dialled at all.
@@ -39,6 +40,7 @@ pub struct Member {
     remote: Option<Arc<RemoteStore>>,
     added_ms: i64,
     health: Mutex<Health>,
+    backoff: Mutex<Backoff>,
 }
 
 impl std::fmt::Debug for Member {
@@ -88,6 +90,7 @@ impl Member {
             remote: Some(remote),
             added_ms: now_ms,
             health: Mutex::default(),
+            backoff: Mutex::default(),
         })
     }
 
@@ -101,6 +104,7 @@ impl Member {
             remote: None,
             added_ms: 0,
             health: Mutex::default(),
+            backoff: Mutex::default(),
         }
     }
 
@@ -161,15 +165,26 @@ impl Member {
         *self.address == *address && self.strict == strict && self.client == *client
     }
 
-    /// Asks for Info and notes what came of it.
-    pub(super) async fn check(&self, now_ms: i64) {
+    /// Asks for Info and notes what came of it; one that fails again and again is asked less often
+    /// than every `interval`.
+    pub(super) async fn check(&self, now_ms: i64, interval: Duration) {
         let Some(remote) = &self.remote else {
             self.note(now_ms, None);
             return;
         };
+        let backoff = || self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        if !backoff().is_due(Instant::now()) {
+            return;
+        }
         match remote.refresh_info().await {
-            Ok(_) => self.note(now_ms, None),
-            Err(error) => self.note(now_ms, Some(&error)),
+            Ok(_) => {
+                backoff().succeeded();
+                self.note(now_ms, None);
+            }
+            Err(error) => {
+                backoff().failed(interval, Instant::now());
+                self.note(now_ms, Some(&error));
+            }
         }
     }
 

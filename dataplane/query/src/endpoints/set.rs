@@ -200,7 +200,9 @@ impl EndpointSet {
         let members = self.members();
         futures::stream::iter(members.iter())
             .for_each_concurrent(MAX_CONCURRENT_CHECKS, |member| async {
-                member.check(self.clock.now_ms()).await;
+                member
+                    .check(self.clock.now_ms(), self.config.info_interval)
+                    .await;
             })
             .await;
         self.metrics.observe(&members);
