@@ -9,7 +9,7 @@ use crate::azure::{AzureConfig, RawAzure};
 use crate::env;
 use crate::error::ConfigError;
 use crate::gcs::{GcsConfig, RawGcs};
-use crate::s3::{RawS3, S3Config};
+use crate::s3::{RawS3, S3Config, Sse};
 use crate::s3_compatible::{RawCos, RawObs, RawOss};
 
 /// Types that exist in the field and not here, and what to write instead.
@@ -71,6 +71,26 @@ impl BucketConfig {
             Provider::Azure(azure) => azure.container.clone(),
             Provider::Filesystem(filesystem) => filesystem.directory.display().to_string(),
         }
+    }
+
+    /// Returns the files that the configuration names: certificates and keys.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let (http, key) = match &self.provider {
+            Provider::S3(s3) => {
+                let key = match &s3.sse {
+                    Some(Sse::Customer { encryption_key }) => Some(encryption_key.clone()),
+                    _ => None,
+                };
+                (&s3.http_config, key)
+            }
+            Provider::Gcs(gcs) => (&gcs.http_config, None),
+            Provider::Azure(azure) => (&azure.http_config, None),
+            Provider::Filesystem(_) => return Vec::new(),
+        };
+        let tls = &http.tls_config;
+        let files = [&tls.ca_file, &tls.cert_file, &tls.key_file];
+        let files = files.into_iter().cloned().chain(key);
+        files.filter(|file| !file.as_os_str().is_empty()).collect()
     }
 }
 

@@ -138,7 +138,7 @@ fn tls_config(http: &HttpConfig) -> ClientTlsConfig {
         ca_file: given(&tls.ca_file),
         cert_file: given(&tls.cert_file),
         key_file: given(&tls.key_file),
-        server_name: None,
+        server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
         insecure_skip_verify: http.insecure_skip_verify || tls.insecure_skip_verify,
         min_version: TlsVersion::V12,
     }

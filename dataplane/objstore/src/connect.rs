@@ -8,9 +8,11 @@ use runtime::metrics::Metrics;
 
 use crate::backend::ObjectStoreBucket;
 use crate::bucket::Bucket;
+use crate::hedged::Hedged;
 use crate::metered::Metered;
 use crate::prefix::Prefixed;
 use crate::retry::{RetryPolicy, Retrying};
+use crate::swap::{Load, Reload, ReloadError, Swapping};
 use crate::{azure, gcs, s3};
 
 /// Why a bucket cannot be had.
@@ -57,28 +59,57 @@ impl ConnectError {
 /// # Errors
 /// When a file or folder that the configuration names cannot be used.
 pub fn connect(config: &BucketConfig, metrics: &Metrics) -> Result<Arc<dyn Bucket>, ConnectError> {
-    let backend = match &config.provider {
-        Provider::S3(s3) => {
-            if !s3.http_config.tls_config.server_name.is_empty() {
-                return Err(ConnectError::Unsupported(
-                    "config.http_config.tls_config.server_name is not supported yet; name the host \
-                     of the certificate as endpoint",
-                ));
-            }
-            s3::bucket(s3)?
+    Ok(wrap(Swapping::new(backend(config)?), config, metrics))
+}
+
+/// Opens the bucket as [`connect`] does, and returns what follows changes of `file` and of the files that
+/// the configuration names.
+///
+/// # Errors
+/// When the configuration cannot be loaded or used.
+pub fn connect_reloading(
+    file: Option<PathBuf>,
+    load: Load,
+    metrics: &Metrics,
+) -> Result<(Arc<dyn Bucket>, Reload), ReloadError> {
+    let config = load().map_err(ReloadError::Config)?;
+    let swapping = Swapping::new(backend(&config)?);
+    let bucket = wrap(swapping.clone(), &config, metrics);
+    Ok((bucket, Reload::new(swapping, config, file, load, metrics)))
+}
+
+fn wrap(swapping: Swapping, config: &BucketConfig, metrics: &Metrics) -> Arc<dyn Bucket> {
+    let policy = RetryPolicy::default();
+    match config.hedging {
+        Some(hedging) => {
+            let hedged = Hedged::new(swapping, hedging, metrics);
+            prefixed(Metered::new(Retrying::new(hedged, policy), metrics), config)
         }
-        Provider::Gcs(gcs) => gcs::bucket(gcs)?,
-        Provider::Azure(azure) => azure::bucket(azure)?,
+        None => prefixed(
+            Metered::new(Retrying::new(swapping, policy), metrics),
+            config,
+        ),
+    }
+}
+
+fn prefixed(bucket: impl Bucket, config: &BucketConfig) -> Arc<dyn Bucket> {
+    if config.prefix.is_empty() {
+        Arc::new(bucket)
+    } else {
+        Arc::new(Prefixed::new(bucket, &config.prefix))
+    }
+}
+
+/// Makes the client that `config` describes.
+pub(crate) fn backend(config: &BucketConfig) -> Result<ObjectStoreBucket, ConnectError> {
+    match &config.provider {
+        Provider::S3(s3) => s3::bucket(s3),
+        Provider::Gcs(gcs) => gcs::bucket(gcs),
+        Provider::Azure(azure) => azure::bucket(azure),
         Provider::Filesystem(filesystem) => ObjectStoreBucket::folder(&filesystem.directory)
             .map_err(|source| {
                 let path = filesystem.directory.clone();
                 ConnectError::Folder { path, source }
-            })?,
-    };
-    let bucket = Metered::new(Retrying::new(backend, RetryPolicy::default()), metrics);
-    Ok(if config.prefix.is_empty() {
-        Arc::new(bucket)
-    } else {
-        Arc::new(Prefixed::new(bucket, &config.prefix))
-    })
+            }),
+    }
 }

@@ -7,7 +7,8 @@
 //! - [`backend`]: the trait over the `object_store` crate: S3, a folder, memory; [`s3`], `gcs` and `azure`
 //!   turn Thanos' settings into clients, over the HTTP client of `client`;
 //!   `page_cache` reads at once what of a folder is in memory;
-//! - [`prefix`], [`retry`], [`metered`], [`fault`]: buckets around a bucket;
+//! - [`prefix`], [`retry`], [`hedged`], [`metered`], [`fault`]: buckets around a bucket; `swap`: one whose
+//!   client follows the configuration;
 //! - [`connect()`]: from configuration to a bucket ready for use; [`create()`] makes it first;
 //! - [`testsuite`]: what any bucket must pass.
 //!
@@ -27,17 +28,20 @@ pub mod error;
 pub mod fault;
 mod folder;
 mod gcs;
+pub mod hedged;
 pub mod metered;
 mod page_cache;
 mod parts;
 pub mod prefix;
 pub mod retry;
 pub mod s3;
+mod swap;
 pub mod testsuite;
 
 pub use backend::ObjectStoreBucket;
 pub use bucket::{Attributes, Bucket, Content, Entry, EntryStream, Listing};
 pub use conditional::{Condition, Version};
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_reloading};
 pub use create::{CreateError, create};
 pub use error::{BucketError, ErrorKind, Operation};
+pub use swap::{Load, Reload, ReloadError};

@@ -2,16 +2,18 @@
 
 use std::future::Future;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use runtime::metrics::Metrics;
 
 use crate::bucket::{Attributes, Bucket, Content, EntryStream, Listing};
@@ -33,12 +35,24 @@ const DURATION_SECONDS: [f64; 16] = [
     0.001, 0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 90.0, 120.0, 240.0, 360.0,
 ];
 
+/// From 32 KiB to 1 GiB.
+const TRANSFERRED_BUCKETS: u16 = 16;
+const FIRST_TRANSFERRED_BYTES: f64 = 32_768.0;
+
 #[derive(Debug, Clone)]
 struct OperationMetrics {
     started: Counter,
     failed: Counter,
     seconds: Histogram,
     fetched_bytes: Counter,
+    transferred_bytes: Histogram,
+}
+
+impl OperationMetrics {
+    fn fetched(&self, bytes: &Bytes) {
+        self.fetched_bytes.inc_by(bytes.len() as u64);
+        self.transferred_bytes.observe(bytes.len() as f64);
+    }
 }
 
 /// Counts operations, failures, durations and bytes of the bucket within.
@@ -58,6 +72,11 @@ impl<B: Bucket> Metered<B> {
         let seconds: Family<OfOperation, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(DURATION_SECONDS));
         let fetched = Family::<OfOperation, Counter>::default();
+        let transferred: Family<OfOperation, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| {
+                let bounds = exponential_buckets(FIRST_TRANSFERRED_BYTES, 2.0, TRANSFERRED_BUCKETS);
+                Histogram::new(bounds)
+            });
         let last = Family::<OfBucket, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
         metrics.register(|registry| {
             registry.register(
@@ -82,6 +101,11 @@ impl<B: Bucket> Metered<B> {
                 fetched.clone(),
             );
             registry.register(
+                "thanos_objstore_bucket_operation_transferred_bytes",
+                "Number of bytes transferred from/to bucket per operation",
+                transferred.clone(),
+            );
+            registry.register(
                 "thanos_objstore_bucket_last_successful_upload_time",
                 "Second timestamp of the last successful upload to the bucket",
                 last.clone(),
@@ -98,6 +122,7 @@ impl<B: Bucket> Metered<B> {
                 failed: failed.get_or_create_owned(&labels),
                 seconds: seconds.get_or_create_owned(&labels),
                 fetched_bytes: fetched.get_or_create_owned(&labels),
+                transferred_bytes: transferred.get_or_create_owned(&labels),
             }
         });
         let last_upload = last.get_or_create_owned(&OfBucket { bucket });
@@ -112,7 +137,10 @@ impl<B: Bucket> Metered<B> {
         &self.operations[operation as usize]
     }
 
-    fn uploaded(&self) {
+    fn uploaded(&self, bytes: u64) {
+        self.of(Operation::Upload)
+            .transferred_bytes
+            .observe(bytes as f64);
         if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
             self.last_upload.set(now.as_secs_f64());
         }
@@ -137,6 +165,29 @@ impl<B: Bucket> Metered<B> {
         }
         outcome
     }
+}
+
+/// Returns the content, and where its size will be found once it has been read.
+async fn counted(content: Content) -> (Content, Arc<AtomicU64>) {
+    let size = match &content {
+        Content::Bytes(bytes) => bytes.len() as u64,
+        // A file that is not there fails the upload, not the count.
+        Content::File(path) => tokio::fs::metadata(path).await.map_or(0, |meta| meta.len()),
+        Content::Stream(_) => 0,
+    };
+    let sent = Arc::new(AtomicU64::new(size));
+    let counter = Arc::clone(&sent);
+    let content = match content {
+        Content::Stream(stream) => Content::Stream(
+            stream
+                .inspect_ok(move |piece| {
+                    counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                })
+                .boxed(),
+        ),
+        other => other,
+    };
+    (content, sent)
 }
 
 #[async_trait]
@@ -171,18 +222,14 @@ impl<B: Bucket> Bucket for Metered<B> {
 
     async fn get(&self, name: &str) -> Result<Bytes, BucketError> {
         let bytes = self.count(Operation::Get, self.inner.get(name)).await?;
-        self.of(Operation::Get)
-            .fetched_bytes
-            .inc_by(bytes.len() as u64);
+        self.of(Operation::Get).fetched(&bytes);
         Ok(bytes)
     }
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         let read = self.inner.get_range(name, range);
         let bytes = self.count(Operation::GetRange, read).await?;
-        self.of(Operation::GetRange)
-            .fetched_bytes
-            .inc_by(bytes.len() as u64);
+        self.of(Operation::GetRange).fetched(&bytes);
         Ok(bytes)
     }
 
@@ -196,18 +243,17 @@ impl<B: Bucket> Bucket for Metered<B> {
     }
 
     async fn upload(&self, name: &str, content: Content) -> Result<(), BucketError> {
+        let (content, sent) = counted(content).await;
         self.count(Operation::Upload, self.inner.upload(name, content))
             .await?;
-        self.uploaded();
+        self.uploaded(sent.load(Ordering::Relaxed));
         Ok(())
     }
 
     async fn get_versioned(&self, name: &str) -> Result<(Bytes, Version), BucketError> {
         let read = self.inner.get_versioned(name);
         let (bytes, version) = self.count(Operation::Get, read).await?;
-        self.of(Operation::Get)
-            .fetched_bytes
-            .inc_by(bytes.len() as u64);
+        self.of(Operation::Get).fetched(&bytes);
         Ok((bytes, version))
     }
 
@@ -217,9 +263,10 @@ impl<B: Bucket> Bucket for Metered<B> {
         content: Bytes,
         condition: Condition,
     ) -> Result<Version, BucketError> {
+        let bytes = content.len() as u64;
         let put = self.inner.put_if(name, content, condition);
         let version = self.count(Operation::Upload, put).await?;
-        self.uploaded();
+        self.uploaded(bytes);
         Ok(version)
     }
 
@@ -259,6 +306,8 @@ mod tests {
             "thanos_objstore_bucket_operation_failures_total{bucket=\"b\",operation=\"delete\"} 0",
             "thanos_objstore_bucket_operation_fetched_bytes_total{bucket=\"b\",operation=\"get_range\"} 4",
             "thanos_objstore_bucket_operation_duration_seconds_count{bucket=\"b\",operation=\"iter\"} 1",
+            "thanos_objstore_bucket_operation_transferred_bytes_sum{bucket=\"b\",operation=\"upload\"} 10",
+            "thanos_objstore_bucket_operation_transferred_bytes_count{bucket=\"b\",operation=\"get_range\"} 1",
         ] {
             assert!(text.contains(line), "{line}\nnot in\n{text}");
         }

@@ -29,7 +29,7 @@ pub(super) async fn run(
     let gateway = args
         .store
         .config(http, grpc, &args.limits, kit.clock.now_ms())?;
-    let bucket = objstore::connect(&bucket::required(&args.store.objstore)?, &kit.metrics)?;
+    let (bucket, reload) = bucket::open_required(&args.store.objstore, &kit.metrics)?;
     let (store, syncer) = store::component::open(bucket, gateway.read, gateway.sync, &kit)?;
     let parts = Parts {
         local: vec![(LOCAL_STORE.to_owned(), Arc::clone(&store) as _)],
@@ -41,6 +41,10 @@ pub(super) async fn run(
     };
     let querier = Querier::build(config, parts, kit.clone()).await?;
     let mut group = kit.task_group();
+    group.spawn(
+        "objstore-config",
+        bucket::follow(reload, kit.shutdown.clone()),
+    );
     group.spawn("sync", syncer.run(kit.shutdown.clone()));
     querier.spawn(&mut group);
     kit.supervise(group, drain).await?;

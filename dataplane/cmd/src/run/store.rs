@@ -15,9 +15,13 @@ pub(super) async fn run(args: StoreArgs, kit: Kit) -> anyhow::Result<()> {
     let config = args
         .settings
         .config(http, grpc, &args.limits, kit.clock.now_ms())?;
-    let bucket = objstore::connect(&bucket::required(&args.settings.objstore)?, &kit.metrics)?;
+    let (bucket, reload) = bucket::open_required(&args.settings.objstore, &kit.metrics)?;
     let gateway = Gateway::build(config, bucket, kit.clone()).await?;
     let mut group = kit.task_group();
+    group.spawn(
+        "objstore-config",
+        bucket::follow(reload, kit.shutdown.clone()),
+    );
     gateway.spawn(&mut group);
     kit.supervise(group, drain).await?;
     Ok(())

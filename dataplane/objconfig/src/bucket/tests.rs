@@ -3,7 +3,7 @@ mod services;
 use std::time::Duration;
 
 use super::*;
-use crate::s3::{BucketLookup, Sse};
+use crate::s3::BucketLookup;
 use crate::secret::Secret;
 
 fn no_env(_: &str) -> Option<String> {
@@ -68,6 +68,7 @@ fn every_s3_key_is_read() {
     let config = parse(FULL, &no_env).expect("valid");
     assert_eq!(config.prefix, "a/b");
     assert_eq!(config.name(), "thanos");
+    assert_eq!(config.files(), [PathBuf::from("/ca")]);
     let s3 = s3(FULL);
     let (access_key, secret_key) = s3.keys.expect("given");
     assert_eq!(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{DigitallySignedStruct, SignatureScheme};
@@ -42,16 +43,7 @@ impl ClientTls {
     /// # Errors
     /// When a file is missing, broken or does not fit the others, or the server name is none.
     pub fn load(config: ClientTlsConfig, alpn: &[&str]) -> Result<Self, TlsError> {
-        let server_name =
-            match config.server_name.as_deref() {
-                None | Some("") => None,
-                Some(name) => Some(ServerName::try_from(name.to_owned()).map_err(|error| {
-                    TlsError::Unusable {
-                        what: format!("server name {name:?}"),
-                        reason: error.to_string(),
-                    }
-                })?),
-            };
+        let server_name = server_name(&config)?;
         if config.cert_file.is_some() != config.key_file.is_some() {
             return Err(TlsError::HalfPair);
         }
@@ -90,6 +82,21 @@ impl ClientTls {
     }
 }
 
+fn server_name(config: &ClientTlsConfig) -> Result<Option<ServerName<'static>>, TlsError> {
+    let Some(name) = config
+        .server_name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    else {
+        return Ok(None);
+    };
+    let parsed = ServerName::try_from(name.to_owned());
+    parsed.map(Some).map_err(|error| TlsError::Unusable {
+        what: format!("server name {name:?}"),
+        reason: error.to_string(),
+    })
+}
+
 fn build(config: &ClientTlsConfig) -> Result<ClientConfig, TlsError> {
     let unusable = |reason: String| TlsError::Unusable {
         what: "client TLS".to_owned(),
@@ -107,13 +114,68 @@ fn build(config: &ClientTlsConfig) -> Result<ClientConfig, TlsError> {
             Some(path) => pem::roots(path)?,
             None => pem::system_roots(),
         };
-        builder.with_root_certificates(roots)
+        let roots = Arc::new(roots);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        match server_name(config)? {
+            // Some clients offer no way to name another host than the one they dial.
+            Some(name) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(NamedServer { verifier, name })),
+            None => builder.with_webpki_verifier(verifier),
+        }
     };
     match (&config.cert_file, &config.key_file) {
         (Some(cert), Some(key)) => builder
             .with_client_auth_cert(pem::certificates(cert)?, pem::private_key(key)?)
             .map_err(|error| unusable(error.to_string())),
         _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// Demands a certificate for one name, whatever host was dialled.
+#[derive(Debug)]
+struct NamedServer {
+    verifier: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for NamedServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.verifier
+            .verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls12_signature(message, cert, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls13_signature(message, cert, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
     }
 }
 

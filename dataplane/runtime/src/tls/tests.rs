@@ -117,6 +117,21 @@ async fn server_name_replaces_the_host_in_verification() {
     handshake(&server, &client, "10.0.0.7")
         .await
         .expect("verified by name");
+    // A client that names the host it dials is verified by the same name, and by no other.
+    for (name, expected) in [("x.ns.internal", true), ("y.ns.internal", false)] {
+        let (cert_file, key_file) = authority.leaf(dir.path(), "other", name);
+        let config = ServerTlsConfig {
+            cert_file,
+            key_file,
+            ..ServerTlsConfig::default()
+        };
+        let server = ServerTls::load(config, &["h2"]).expect("loads");
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let dialled = ServerName::try_from("dialled.example").expect("a name");
+        let connect = TlsConnector::from(client.config()).connect(dialled, near);
+        let (_, connected) = tokio::join!(server.acceptor().accept(far), connect);
+        assert_eq!(connected.is_ok(), expected, "{name}");
+    }
 }
 
 #[tokio::test]
