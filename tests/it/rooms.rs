@@ -38,8 +38,15 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tools",
+        &[
+            "model", "chunk", "tsdb", "promql", "block", "compact", "objstore", "runtime",
+        ],
+    ),
+    (
         "cmd",
         &[
+            "tools",
             "model",
             "chunk",
             "tsdb",

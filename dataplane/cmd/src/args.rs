@@ -59,7 +59,7 @@ pub enum Command {
     /// Query and store in one process.
     AllInOne(Box<AllInOneArgs>),
     /// Works on buckets and their blocks.
-    Tools(ToolsArgs),
+    Tools(Box<ToolsArgs>),
     /// Prints a completion script for a shell.
     Completion {
         /// The shell.

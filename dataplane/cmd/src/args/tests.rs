@@ -317,3 +317,58 @@ fn retention_that_would_outrun_downsampling_is_refused() {
     assert!(refused("compact --hash-func=SHA256").contains("hash-func"));
     assert!(refused("compact --debug.accept-malformed-index").contains("accept-malformed-index"));
 }
+
+#[test]
+fn every_tool_of_a_bucket_takes_thanos_flags() {
+    let id = "01KDVMH180SXHW39AHQH5MJTHC";
+    for words in [
+        "ls -o json --exclude-delete --min-time=-6w --max-time=2026-01-01T00:00:00Z --timeout=1m".to_owned(),
+        "ls --exclude-delete=true --output=table".to_owned(),
+        "inspect -l cluster=\"a\" --selector=job=\"b\" --sort-by=RANGE --sort-by=ulid --output=csv --timeout=1m"
+            .to_owned(),
+        format!(
+            "verify -r -i index_known_issues --issues=duplicated_compaction --id={id} \
+             --objstore-backup.config-file=/x --yes"
+        ),
+        "web --refresh=1m --timeout=1m --label=cluster --disable-admin-operations --min-time=-1h \
+         --http-address=127.0.0.1:0"
+            .to_owned(),
+        format!(
+            "replicate --objstore-to.config-file=/x --resolution=0s --resolution=5m --compaction-min=1 \
+             --compaction-max=2 --compaction=3 --matcher=a=\"b\" --single-run --id={id} \
+             --ignore-marked-for-deletion --min-time=-1d"
+        ),
+        format!("mark --id={id} --marker=no-compact-mark.json --details=why --dry-run"),
+        format!("mark --id={id} --marker=deletion-mark.json --remove"),
+        format!(
+            "rewrite --id={id} --tmp.dir=/tmp --dry-run --delete-blocks --rewrite.to-delete-config-file=/x \
+             --rewrite.to-relabel-config=[] --rewrite.add-change-log"
+        ),
+        format!("rewrite --id={id} --dry-run=false --yes --rewrite.add-change-log=false"),
+        "upload-blocks --path=/data --label=a=\"b\" --shipper.upload-compacted \
+         --shipper.upload-concurrency=5"
+            .to_owned(),
+        "report metrics --tenant-label=t --label=job --limit=3 -o yaml".to_owned(),
+        "create --timeout=1m".to_owned(),
+        "cleanup --delete-delay=48h --consistency-delay=30m --block-sync-concurrency=20 --dry-run"
+            .to_owned(),
+        "retention --retention.resolution-raw=30d --retention.resolution-5m=1y \
+         --retention.resolution-1h=0d --delete-delay=48h --consistency-delay=30m --yes"
+            .to_owned(),
+        "plan --compact.enable-vertical-compaction -o json".to_owned(),
+    ] {
+        let words = format!("tools bucket {words} --objstore.config-file=/b.yaml --log.level=warn");
+        parse_words(&words).unwrap_or_else(|error| panic!("{words}: {error}"));
+    }
+    for (words, expected) in [
+        ("mark --marker=x.json", "is no mark"),
+        ("mark --id=x --marker=deletion-mark.json", "--id"),
+        ("inspect --sort-by=nothing", "is no column"),
+        ("verify -i nothing", "is no issue"),
+        ("verify --yes --dry-run", "--dry-run"),
+    ] {
+        let words = format!("tools bucket {words} --objstore.config-file=/b.yaml");
+        let error = parse_words(&words).expect_err(&words).to_string();
+        assert!(error.contains(expected), "{words}: {error}");
+    }
+}
