@@ -25,7 +25,7 @@ differential() {
     cargo build --profile "$profile" --locked -p cmd
     local bin=${CARGO_TARGET_DIR:-target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}$profile
     HINDSIGHT_BIN=$(realpath "$bin/hindsight")
-    local count=2000
+    local count=10000
     if [ -n "${HOURS:-}" ]; then count=$endless; fi
     export HINDSIGHT_PROMETHEUS HINDSIGHT_BIN
     export HINDSIGHT_CAMPAIGN=${HINDSIGHT_CAMPAIGN:-$count}
