@@ -61,16 +61,27 @@ pub(super) fn failed_conditions(
     conditions
 }
 
-/// Carries over what is known of components that this pass did not look at.
+/// Carries over what is known of components, and of what is unusual, that this pass did not look at:
+/// it is not over because nobody looked.
 fn keep_components(previous: &MonitoringStackStatus, conditions: &mut Vec<Draft>) {
-    const COMPONENTS: [&str; 5] = [
+    const KEPT: [&str; 15] = [
         "PrometheusReady",
         "PrometheusConfigured",
         "QueryReady",
         "StoreReady",
         "ObjectStorageReady",
+        "CompactorReady",
+        "AlertmanagerReady",
+        "KubeStateMetricsReady",
+        "NodeExporterReady",
+        "GrafanaReady",
+        "NoStorageClass",
+        "StorageGrowing",
+        "ScopeLimited",
+        "ResourcesRejected",
+        "DuplicateStream",
     ];
-    for kind in COMPONENTS {
+    for kind in KEPT {
         let known = previous
             .conditions
             .iter()

@@ -436,3 +436,29 @@ fn a_second_uploader_of_the_same_stream_is_told() {
         Some(("True", "SameLabelsFromTwoUploaders"))
     );
 }
+
+#[test]
+fn what_nobody_looked_at_is_not_over() {
+    let mut scene = scene();
+    scene.stack.reach = Reach::Namespace;
+    let limited = status_of(&scene, &MonitoringStackStatus::default(), 1);
+    assert!(find(&limited, "ScopeLimited").is_some());
+    let invalid = [Invalid {
+        path: "spec.prometheus.retention".to_owned(),
+        problem: "must be longer than zero".to_owned(),
+        reason: Reason::InvalidSpec,
+    }];
+    let stalled = status(&limited, Some(2), &Outcome::Invalid(&invalid), at(2));
+    assert!(find(&stalled, "ScopeLimited").is_some());
+    let told = |old: &MonitoringStackStatus, new: &MonitoringStackStatus| -> Vec<String> {
+        let transitions = transitions(old, new).into_iter();
+        transitions.map(|transition| transition.reason).collect()
+    };
+    assert!(!told(&limited, &stalled).contains(&"ScopeLimitedOver".to_owned()));
+    scene.stack.reach = Reach::Cluster;
+    let fine = status_of(&scene, &stalled, 3);
+    let told = told(&stalled, &fine);
+    for over in ["ScopeLimitedOver", "StalledOver"] {
+        assert!(told.contains(&over.to_owned()), "{over}: {told:?}");
+    }
+}
