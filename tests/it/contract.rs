@@ -56,7 +56,7 @@ fn the_data_plane_takes_every_argument_the_operator_renders() {
             seen.insert(container);
         }
     }
-    for container in ["sidecar", "querier", "store"] {
+    for container in ["sidecar", "querier", "store", "compactor"] {
         assert!(
             seen.contains(container),
             "no golden renders a {container}; there are {seen:?}"
