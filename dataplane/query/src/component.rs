@@ -142,7 +142,7 @@ impl Querier {
                 duration_expressions: true,
                 extended_range_selectors: experimental,
                 fill_modifiers: experimental,
-                extended_functions: false,
+                extended_functions: config.engine.extended_functions,
             },
             gate: Gate::new(config.engine.max_concurrent),
             memory: Arc::new(MemoryAccount::with_limit(

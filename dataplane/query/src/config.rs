@@ -81,6 +81,8 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Functions and modifiers that Prometheus calls experimental.
     pub experimental: bool,
+    /// Thanos' functions `xrate`, `xincrease` and `xdelta`.
+    pub extended_functions: bool,
 }
 
 /// Defaults of what requests may choose.

@@ -216,6 +216,9 @@ pub struct QuerySettings {
         hide = true
     )]
     pub mode: String,
+    /// Know the functions xrate, xincrease and xdelta.
+    #[arg(id = "query.enable-x-functions", long = "query.enable-x-functions", action = ArgAction::Set, default_value_t = false)]
+    pub extended_functions: bool,
     /// Feature to enable, e.g. promql-experimental-functions (repeated, or a comma list).
     #[arg(
         id = "enable-feature",
@@ -392,6 +395,7 @@ impl QuerySettings {
                 },
                 threads: self.threads,
                 experimental: self.experimental()?,
+                extended_functions: self.extended_functions,
             },
             answers: AnswersConfig {
                 replica_labels: self.replica_label.clone(),

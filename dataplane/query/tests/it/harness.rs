@@ -127,6 +127,7 @@ pub(crate) fn config() -> Config {
             total_memory_limit_bytes: usize::MAX,
             threads: 1,
             experimental: false,
+            extended_functions: false,
         },
         answers: AnswersConfig {
             replica_labels: vec!["replica".into()],
