@@ -91,13 +91,15 @@ impl BucketStore {
     }
 
     /// What is missing in an answer that matches `matchers`, as warnings; an error where the caller wants all.
+    /// A block of which nothing is known may be missing in every answer. It is always warned of and fails
+    /// none, or one broken object would end all service.
     fn missing(
         catalog: &Catalog,
         range: model::TimeRange,
         matchers: &[Matcher],
         partial_response: PartialResponse,
     ) -> Result<Vec<String>, StoreError> {
-        let warnings: Vec<String> = catalog
+        let mut warnings: Vec<String> = catalog
             .broken(range)
             .filter(|block| against_external_labels(matchers, &block.external_labels).is_some())
             .map(|block| format!("block {} is left out: {}", block.id, block.reason))
@@ -106,7 +108,12 @@ impl BucketStore {
             (Some(warning), PartialResponse::Abort) => {
                 Err(StoreError::new(ErrorKind::Aborted, warning.clone()))
             }
-            _ => Ok(warnings),
+            _ => {
+                warnings.extend(catalog.unreadable().iter().map(|(block, reason)| {
+                    format!("block {block} is left out, whatever it holds: {reason}")
+                }));
+                Ok(warnings)
+            }
         }
     }
 
@@ -327,4 +334,4 @@ impl Stream for Answer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,8 @@ pub struct Catalog {
     streams: BTreeMap<Labels, Stream>,
     /// Blocks that are there and cannot be served.
     broken: Vec<Broken>,
+    /// Blocks of which nothing is known but why.
+    unreadable: Vec<(BlockId, String)>,
     info: Arc<StoreInfo>,
 }
 
@@ -82,8 +84,17 @@ impl Catalog {
         Self {
             streams,
             broken,
+            unreadable: Vec::new(),
             info: Arc::new(info),
         }
+    }
+
+    /// Adds blocks whose `meta.json` cannot be used, each with the reason. What they hold is not known, so
+    /// that they may be missing in any answer; what the store says of itself stays as it is.
+    #[must_use]
+    pub fn with_unreadable(mut self, unreadable: Vec<(BlockId, String)>) -> Self {
+        self.unreadable = unreadable;
+        self
     }
 
     /// Returns what the store says of itself.
@@ -101,6 +112,11 @@ impl Catalog {
         self.broken
             .iter()
             .filter(move |block| block.range.overlaps(&range))
+    }
+
+    /// Returns the blocks of which nothing is known but why.
+    pub fn unreadable(&self) -> &[(BlockId, String)] {
+        &self.unreadable
     }
 
     /// Chooses blocks for `range`: of each stream the coarsest that `max_resolution_ms` allows, and finer

@@ -1,9 +1,10 @@
 //! The loop that keeps the catalog up to date.
 //!
 //! It receives nothing and runs at an interval. Each round lists the bucket, hides what the filters say,
-//! builds index-headers of new blocks, and replaces the catalog. A round that fails changes nothing and is
-//! logged; a block that fails is left out, named in answers that miss it, and tried again next round. It
-//! ends between rounds, and a round ends at its next wait.
+//! builds index-headers of new blocks, and replaces the catalog. The first round of a large bucket takes
+//! its time: what is loaded is served meanwhile, and answers name what is not. A round that fails changes
+//! nothing and is logged; a block that fails is left out, named in answers that miss it, and tried again
+//! next round. It ends between rounds, and a round ends at its next wait.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use block::fetcher::{FetcherMetrics, View};
 use block::{BlockError, BlockId, Fetcher};
 use futures::{StreamExt, stream};
+use model::TimeRange;
 use objstore::Bucket;
 use runtime::probe::Probe;
 use runtime::service::Kit;
@@ -30,6 +32,12 @@ const UNLOAD_INTERVAL: Duration = Duration::from_secs(60);
 /// Waits after a failed first round, doubling up to the second.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// How often the first round shows what it has loaded so far.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a block is missing that the first round has not come to yet.
+const NOT_LOADED_YET: &str = "it is not loaded yet, the store has only just started";
 
 /// The folder of metas within the data folder, where Thanos has them.
 const META_DIR: &str = "meta-syncer";
@@ -77,7 +85,8 @@ impl Syncer {
         }
     }
 
-    /// Runs until shutdown. The process becomes ready with the first round that succeeds.
+    /// Runs until shutdown. The process becomes ready with the first blocks that it can serve, or with the
+    /// first round that succeeds.
     ///
     /// # Errors
     /// None; the type is what a task group takes.
@@ -136,11 +145,9 @@ impl Syncer {
         self.config
             .filters
             .apply(&mut view, now_ms, &self.fetcher_metrics);
-        let broken = self.load(&view).await;
+        let broken = self.load(&view, window).await;
         self.drop_gone(&view);
-        self.metrics.blocks_loaded.set(self.loaded.len() as i64);
-        let blocks = self.loaded.values().cloned().collect();
-        self.store.set_catalog(Catalog::new(blocks, broken, window));
+        self.publish(broken, &view, window);
         if !self.swept {
             self.swept = true;
             self.sweep(&view);
@@ -148,8 +155,18 @@ impl Syncer {
         Ok(())
     }
 
+    /// Makes the catalog what is loaded now.
+    fn publish(&self, broken: Vec<Broken>, view: &View, window: Option<TimeRange>) {
+        self.metrics.blocks_loaded.set(self.loaded.len() as i64);
+        let blocks = self.loaded.values().cloned().collect();
+        let corrupt = view.corrupt.iter();
+        let corrupt = corrupt.map(|(id, reason)| (*id, reason.clone())).collect();
+        let catalog = Catalog::new(blocks, broken, window).with_unreadable(corrupt);
+        self.store.set_catalog(catalog);
+    }
+
     /// Prepares blocks that are new; returns those that cannot be.
-    async fn load(&mut self, view: &View) -> Vec<Broken> {
+    async fn load(&mut self, view: &View, window: Option<TimeRange>) -> Vec<Broken> {
         let new = view
             .blocks
             .iter()
@@ -157,15 +174,42 @@ impl Syncer {
         let new: Vec<Arc<Block>> = new
             .map(|(_, fetched)| Arc::new(Block::new(fetched, &self.config.data_dir)))
             .collect();
-        let bucket = &self.bucket;
+        let broken_by = |block: &Block, reason: &str| Broken {
+            id: block.id,
+            external_labels: block.external_labels.clone(),
+            range: block.range,
+            reason: reason.to_owned(),
+        };
+        let mut waiting: BTreeMap<BlockId, Arc<Block>> = new
+            .iter()
+            .map(|block| (block.id, Arc::clone(block)))
+            .collect();
+        let bucket = Arc::clone(&self.bucket);
         let mut prepared = stream::iter(new)
-            .map(|block| async move {
-                let prepared = block.prepare(&**bucket).await;
+            .map(|block| async {
+                let prepared = block.prepare(&*bucket).await;
                 (block, prepared)
             })
             .buffer_unordered(self.config.block_concurrency.max(1));
         let mut broken = Vec::new();
-        while let Some((block, prepared)) = prepared.next().await {
+        let started = tokio::time::Instant::now();
+        let mut progress = tokio::time::interval_at(started + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
+        loop {
+            let next = tokio::select! {
+                next = prepared.next() => next,
+                // Later rounds need not show theirs: what a new block holds is still elsewhere too.
+                _ = progress.tick(), if !self.swept && !self.loaded.is_empty() => {
+                    let missing = waiting.values().map(|block| broken_by(block, NOT_LOADED_YET));
+                    let missing = broken.iter().cloned().chain(missing).collect();
+                    self.publish(missing, view, window);
+                    self.probe.ready();
+                    continue;
+                }
+            };
+            let Some((block, prepared)) = next else {
+                return broken;
+            };
+            waiting.remove(&block.id);
             self.metrics.block_loads.inc();
             match prepared {
                 Ok(()) => {
@@ -176,16 +220,10 @@ impl Syncer {
                     self.metrics.block_load_failures.inc();
                     let reason = runtime::telemetry::chain(&error);
                     tracing::warn!(block = %block.id, reason, "skipping a block that cannot be read");
-                    broken.push(Broken {
-                        id: block.id,
-                        external_labels: block.external_labels.clone(),
-                        range: block.range,
-                        reason,
-                    });
+                    broken.push(broken_by(&block, &reason));
                 }
             }
         }
-        broken
     }
 
     /// Forgets blocks that are no longer seen and removes their folders.
@@ -228,3 +266,6 @@ impl Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use block::{BlockId, layout};
 use chunk::aggregate::{Aggregate as Part, AggregateChunk, SubChunk};
 use chunk::{Columns, Encoding};
@@ -21,18 +19,18 @@ use crate::sync::Syncer;
 
 const HOUR_MS: i64 = 3_600_000;
 
-type Samples = Vec<(i64, f64)>;
+pub(crate) type Samples = Vec<(i64, f64)>;
 
 /// A store over a bucket, with its folder and its loop.
-struct Rig {
-    store: Arc<BucketStore>,
-    syncer: Syncer,
-    kit: Kit,
+pub(crate) struct Rig {
+    pub(crate) store: Arc<BucketStore>,
+    pub(crate) syncer: Syncer,
+    pub(crate) kit: Kit,
     clock: ManualClock,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
-async fn rig(bucket: Arc<dyn Bucket>, read: ReadConfig) -> Rig {
+pub(crate) async fn rig(bucket: Arc<dyn Bucket>, read: ReadConfig) -> Rig {
     let dir = tempfile::tempdir().expect("tempdir");
     let clock = ManualClock::new(1_800_000_000_000);
     let kit = Kit::for_tests(Arc::new(clock.clone()));
@@ -51,15 +49,15 @@ async fn rig(bucket: Arc<dyn Bucket>, read: ReadConfig) -> Rig {
     }
 }
 
-fn id(n: u64) -> BlockId {
+pub(crate) fn id(n: u64) -> BlockId {
     BlockId::from_parts(1_700_000_000_000 + n, u128::from(n))
 }
 
-fn labels(pairs: &[(&str, &str)]) -> Labels {
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied())
 }
 
-async fn upload(
+pub(crate) async fn upload(
     bucket: &dyn Bucket,
     id: BlockId,
     external: &Labels,
@@ -120,15 +118,15 @@ async fn upload_spans(
     }
 }
 
-fn everything() -> Matcher {
+pub(crate) fn everything() -> Matcher {
     Matcher::new(model::MatchOp::Regex, "__name__", ".+").expect("valid")
 }
 
-fn request(range: TimeRange) -> SeriesRequest {
+pub(crate) fn request(range: TimeRange) -> SeriesRequest {
     SeriesRequest::new(range, vec![everything()])
 }
 
-fn decoded(collected: &Collected) -> Vec<(Labels, Samples)> {
+pub(crate) fn decoded(collected: &Collected) -> Vec<(Labels, Samples)> {
     let series = collected.series.iter().map(|series| {
         let mut samples = Vec::new();
         for chunk in &series.chunks {
@@ -510,97 +508,6 @@ async fn limits_end_the_call_even_where_partial_answers_are_welcome() {
             "{error}"
         );
     }
-}
-
-#[tokio::test]
-async fn new_blocks_are_found_and_gone_ones_forgotten() {
-    let bucket = Arc::new(ObjectStoreBucket::in_memory("b"));
-    let mut rig = rig(
-        Arc::clone(&bucket) as Arc<dyn Bucket>,
-        ReadConfig::default(),
-    )
-    .await;
-    assert_eq!(rig.store.info().range, None);
-    let empty = collect(&*rig.store, request(TimeRange::ALL))
-        .await
-        .expect("answers");
-    assert!(empty.series.is_empty());
-    let external = labels(&[("cluster", "a")]);
-    let block = |t| vec![(labels(&[("__name__", "up")]), cut_float_chunks(&[(t, 1.0)]))];
-    upload(&*bucket, id(1), &external, block(1000)).await;
-    upload(&*bucket, id(2), &external, block(2000)).await;
-    rig.syncer.round().await.expect("syncs");
-    assert_eq!(rig.store.info().range, Some(TimeRange::new(1000, 2000)));
-    let header = |n| {
-        rig.dir
-            .path()
-            .join("data")
-            .join(id(n).to_string())
-            .join("index-header")
-    };
-    let exists = |path: &Path| path.try_exists().expect("answers");
-    assert!(exists(&header(1)) && exists(&header(2)));
-    block::transfer::delete(&*bucket, id(1))
-        .await
-        .expect("deletes");
-    rig.syncer.round().await.expect("syncs");
-    assert_eq!(rig.store.info().range, Some(TimeRange::new(2000, 2000)));
-    assert!(!exists(&header(1)) && exists(&header(2)));
-    let text = rig.kit.metrics.encode().expect("encodes");
-    for line in [
-        "thanos_bucket_store_blocks_loaded 1",
-        "thanos_bucket_store_block_loads_total 2",
-        "thanos_bucket_store_block_drops_total 1",
-        "thanos_blocks_meta_synced{state=\"loaded\"} 1",
-    ] {
-        assert!(text.contains(line), "{line} not in\n{text}");
-    }
-}
-
-#[tokio::test]
-async fn block_that_cannot_be_loaded_is_named_in_answers_of_its_time() {
-    let bucket = Arc::new(ObjectStoreBucket::in_memory("b"));
-    let external = labels(&[("cluster", "a")]);
-    let block = |t| vec![(labels(&[("__name__", "up")]), cut_float_chunks(&[(t, 1.0)]))];
-    upload(&*bucket, id(1), &external, block(1000)).await;
-    upload(&*bucket, id(2), &external, block(2000)).await;
-    let index = layout::object(id(1), "index");
-    let whole = bucket.get(&index).await.expect("reads");
-    bucket
-        .upload(&index, whole.slice(..whole.len() / 2).into())
-        .await
-        .expect("uploads");
-    let mut rig = rig(
-        Arc::clone(&bucket) as Arc<dyn Bucket>,
-        ReadConfig::default(),
-    )
-    .await;
-    let ask = |start, end| collect(&*rig.store, request(TimeRange::new(start, end)));
-    let both = ask(0, 5000).await.expect("answers");
-    assert_eq!(both.series.len(), 1);
-    assert!(
-        both.warnings.concat().contains(&id(1).to_string()),
-        "{:?}",
-        both.warnings
-    );
-    assert_eq!(
-        ask(1500, 5000).await.expect("answers").warnings,
-        Vec::<String>::new()
-    );
-    let us = SeriesRequest::new(
-        TimeRange::new(0, 5000),
-        vec![everything(), Matcher::equal("cluster", "us")],
-    );
-    assert_eq!(
-        collect(&*rig.store, us).await.expect("answers").warnings,
-        Vec::<String>::new()
-    );
-    bucket.upload(&index, whole.into()).await.expect("uploads");
-    rig.syncer.round().await.expect("syncs");
-    let both = collect(&*rig.store, request(TimeRange::new(0, 5000)))
-        .await
-        .expect("answers");
-    assert_eq!(decoded(&both)[0].1, [(1000, 1.0), (2000, 1.0)]);
 }
 
 #[tokio::test]
