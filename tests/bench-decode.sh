@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 size=${SIZE:-M} pairs=${DECODE_PAIRS:-5}
+HINDSIGHT_GOPEER=${HINDSIGHT_GOPEER:-$(e2e/modules/build.sh gopeer)/gopeer}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -12,7 +13,7 @@ cargo bench --quiet --locked -p chunk --bench decode --no-run
 number() { grep -oE '[0-9]+\.[0-9]+ ns' | head -1 | cut -d' ' -f1; }
 ratios=
 for _ in $(seq "$pairs"); do
-    go=$("$HINDSIGHT_GOPEER" decode-bench "$folder/blocks" --rounds 5 | number)
+    go=$("$HINDSIGHT_GOPEER" decode-bench "$folder/blocks" --rounds 15 | number)
     ours=$(cargo bench --quiet --locked -p chunk --bench decode -- "$folder/chunks" 2>/dev/null | number)
     ratios="$ratios $(awk -v a="$go" -v b="$ours" 'BEGIN { printf "%.2f", a / b }')"
     last="Prometheus $go ns, ours $ours ns a sample"
