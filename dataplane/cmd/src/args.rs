@@ -173,8 +173,10 @@ fn positive_switches(command: &clap::Command, args: Vec<OsString>) -> Vec<OsStri
 }
 
 /// Flags whose value is configuration itself, with whatever secrets are in it.
-const CONTENT_FLAGS: [&str; 4] = [
+const CONTENT_FLAGS: [&str; 6] = [
     "objstore.config",
+    "index-cache.config",
+    "store.caching-bucket.config",
     "tracing.config",
     "prometheus.http-client",
     "request.logging-config",

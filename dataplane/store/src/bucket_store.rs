@@ -51,7 +51,7 @@ impl BucketStore {
     ) -> Arc<Self> {
         let tools = Tools {
             bucket,
-            cache: Arc::new(IndexCache::new(config.index_cache_bytes, &kit.metrics)),
+            cache: Arc::new(IndexCache::new(&config.index_cache, &kit.metrics)),
             pool: Pool::new(config.chunk_pool_bytes),
             metrics,
             clock: Arc::clone(&kit.clock),

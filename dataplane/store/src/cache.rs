@@ -11,6 +11,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use runtime::metrics::Metrics;
 
+use crate::cache_config::IndexCacheConfig;
+
 /// Entries for which room is made at the start; more of it comes with use.
 const INITIAL_ENTRIES: usize = 64;
 
@@ -62,14 +64,14 @@ struct ItemMetrics {
 #[derive(Debug)]
 pub struct IndexCache {
     entries: Cache<Key, Value, Weight>,
-    capacity: u64,
+    config: IndexCacheConfig,
     postings: ItemMetrics,
     expanded: ItemMetrics,
 }
 
 impl IndexCache {
-    /// Creates a cache of at most `capacity` bytes, taken as it fills.
-    pub fn new(capacity: u64, metrics: &Metrics) -> Self {
+    /// Creates an empty cache; its memory is taken as it fills.
+    pub fn new(config: &IndexCacheConfig, metrics: &Metrics) -> Self {
         let requests = Family::<ItemType, Counter>::default();
         let hits = Family::<ItemType, Counter>::default();
         let added = Family::<ItemType, Counter>::default();
@@ -100,8 +102,8 @@ impl IndexCache {
             }
         };
         Self {
-            entries: Cache::with_weighter(INITIAL_ENTRIES, capacity, Weight),
-            capacity,
+            entries: Cache::with_weighter(INITIAL_ENTRIES, config.max_bytes, Weight),
+            config: config.clone(),
             postings: of("Postings"),
             expanded: of("ExpandedPostings"),
         }
@@ -121,7 +123,7 @@ impl IndexCache {
 
     /// Keeps a list. The bytes are copied, so that they do not hold the larger range they came in.
     pub fn put_postings(&self, block: BlockId, at: u64, bytes: &[u8]) {
-        if self.fits(bytes.len()) {
+        if self.config.postings && self.fits(bytes.len()) {
             self.postings.added.inc();
             let value = Value::Postings(Bytes::copy_from_slice(bytes));
             self.entries.insert(Key::Postings(block, at), value);
@@ -145,16 +147,16 @@ impl IndexCache {
 
     /// Keeps the series that a selector gave.
     pub fn put_expanded(&self, block: BlockId, matchers: Arc<str>, series: Arc<[u32]>) {
-        if self.fits(size_of_val::<[u32]>(&series)) {
+        if self.config.expanded && self.fits(size_of_val::<[u32]>(&series)) {
             self.expanded.added.inc();
             self.entries
                 .insert(Key::Expanded(block, matchers), Value::Expanded(series));
         }
     }
 
-    /// One entry may take half of the cache at most, or it would push out all others.
+    /// One entry must not push out all others.
     fn fits(&self, bytes: usize) -> bool {
-        bytes as u64 <= self.capacity / 2
+        bytes as u64 <= self.config.max_item_bytes
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn entries_are_found_by_block_and_bounded_by_bytes() {
-        let cache = IndexCache::new(64 << 10, &Metrics::empty());
+        let cache = IndexCache::new(&IndexCacheConfig::of_size(64 << 10), &Metrics::empty());
         let (a, b) = (BlockId::from_parts(1, 1), BlockId::from_parts(2, 2));
         cache.put_postings(a, 10, b"list");
         let matchers: Arc<str> = "up".into();
@@ -179,5 +181,24 @@ mod tests {
             cache.put_postings(b, at, &[0; 1 << 10]);
         }
         assert!(cache.entries.weight() <= 64 << 10);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_kept() {
+        let config = IndexCacheConfig {
+            postings: false,
+            max_item_bytes: 8,
+            ..IndexCacheConfig::of_size(64 << 10)
+        };
+        let cache = IndexCache::new(&config, &Metrics::empty());
+        let block = BlockId::from_parts(1, 1);
+        cache.put_postings(block, 10, b"list");
+        assert_eq!(cache.postings(block, 10), None);
+        let put = |matchers: &str, series: &[u32]| {
+            cache.put_expanded(block, matchers.into(), series.into());
+            cache.expanded(block, &matchers.into()).is_some()
+        };
+        assert!(put("two", &[1, 2]));
+        assert!(!put("three", &[1, 2, 3]));
     }
 }

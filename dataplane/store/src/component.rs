@@ -50,6 +50,13 @@ pub fn open(
         let path = sync.data_dir.clone();
         StartError::DataDir { path, source }
     })?;
+    if let Some(shared) = read.index_cache.in_place_of {
+        tracing::warn!(
+            r#type = shared,
+            bytes = read.index_cache.max_bytes,
+            "shared index caches are not used; keeping one in memory in its place"
+        );
+    }
     let metrics = Arc::new(StoreMetrics::register(&kit.metrics));
     let store = BucketStore::new(Arc::clone(&bucket), read, Arc::clone(&metrics), kit);
     let syncer = Syncer::new(Arc::clone(&store), bucket, sync, metrics, kit);

@@ -9,6 +9,7 @@ use model::TimeRange;
 use runtime::grpc::GrpcConfig;
 use runtime::http::HttpConfig;
 
+use crate::cache_config::IndexCacheConfig;
 use crate::limits::SeriesLimits;
 
 /// The settings of a store gateway.
@@ -75,8 +76,8 @@ impl Default for SyncConfig {
 /// How blocks are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadConfig {
-    /// Bytes of postings kept in memory.
-    pub index_cache_bytes: u64,
+    /// Which postings are kept in memory.
+    pub index_cache: IndexCacheConfig,
     /// Bytes of chunks that all requests together may hold while they are fetched.
     pub chunk_pool_bytes: u64,
     /// Series calls answered at once; further ones wait.
@@ -90,7 +91,7 @@ pub struct ReadConfig {
 impl Default for ReadConfig {
     fn default() -> Self {
         Self {
-            index_cache_bytes: 250 << 20,
+            index_cache: IndexCacheConfig::of_size(250 << 20),
             chunk_pool_bytes: 2 << 30,
             series_concurrency: 20,
             limits: SeriesLimits::default(),

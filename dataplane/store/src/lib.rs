@@ -7,7 +7,8 @@
 //!   [`blocks`]: one block and its index-header;
 //! - [`bucket_store`]: the StoreAPI over the catalog;
 //! - [`reader`]: from matchers to series of one block: postings, series entries, chunks, order;
-//! - [`cache`], [`limits`], [`metrics`]: what is kept, what is allowed, what is told;
+//! - [`cache`] as [`cache_config`] says, [`limits`], [`metrics`]: what is kept, what is allowed, what is
+//!   told;
 //! - [`http`]: the blocks as JSON; [`status`]: the component as JSON, with the [`duplicates`] in the
 //!   bucket.
 //!
@@ -24,6 +25,7 @@
 pub mod blocks;
 pub mod bucket_store;
 pub mod cache;
+pub mod cache_config;
 pub mod catalog;
 pub mod component;
 pub mod config;
@@ -36,6 +38,7 @@ pub mod status;
 pub mod sync;
 
 pub use bucket_store::BucketStore;
+pub use cache_config::IndexCacheConfig;
 pub use component::{Gateway, StartError};
 pub use config::{Config, ReadConfig, SyncConfig};
 pub use limits::SeriesLimits;

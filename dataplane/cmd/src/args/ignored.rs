@@ -45,12 +45,10 @@ const QUERY_FRONTEND: [&str; 9] = [
 
 const SIDECAR: [&str; 2] = ["prometheus.ready_timeout", "reloader.process-name"];
 
-const STORE: [&str; 16] = [
+const STORE: [&str; 14] = [
     "cache-index-header",
     "matcher-cache-size",
     "block-discovery-strategy",
-    "index-cache.config",
-    "index-cache.config-file",
     "store.caching-bucket.config",
     "store.caching-bucket.config-file",
     "store.enable-index-header-lazy-reader",

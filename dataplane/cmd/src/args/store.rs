@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::store::config::Window;
-use ::store::{Config, ReadConfig, SeriesLimits, SyncConfig};
+use ::store::{Config, IndexCacheConfig, ReadConfig, SeriesLimits, SyncConfig};
 use anyhow::Context;
 use block::Filters;
 use clap::{ArgAction, Args};
 use model::TimeRange;
+use runtime::content::PathOrContent;
 use runtime::grpc::GrpcConfig;
 use runtime::http::HttpConfig;
 use runtime::units::{ByteSize, HumanDuration};
@@ -102,6 +103,21 @@ pub struct StoreSettings {
         value_name = "BYTES"
     )]
     pub index_cache_size: ByteSize,
+    /// Path to a YAML file with the index cache's configuration.
+    #[arg(
+        id = "index-cache.config-file",
+        long = "index-cache.config-file",
+        value_name = "PATH"
+    )]
+    pub index_cache_config_file: Option<PathBuf>,
+    /// The index cache's configuration itself; excludes the file. Of its types only IN-MEMORY has an
+    /// effect; in place of a shared cache is one in memory.
+    #[arg(
+        id = "index-cache.config",
+        long = "index-cache.config",
+        value_name = "CONTENT"
+    )]
+    pub index_cache_config: Option<String>,
     /// Memory that the chunks of all requests together may take while they are fetched.
     #[arg(
         id = "chunk-pool-size",
@@ -177,7 +193,7 @@ impl StoreSettings {
                 window: self.window(now_ms)?,
             },
             read: ReadConfig {
-                index_cache_bytes: self.index_cache_size.0,
+                index_cache: self.index_cache()?,
                 chunk_pool_bytes: self.chunk_pool_size.0,
                 series_concurrency: self.series_concurrency,
                 limits: SeriesLimits {
@@ -189,6 +205,19 @@ impl StoreSettings {
             },
             web_label: self.web_label.clone(),
         })
+    }
+
+    /// Returns the index cache's settings; without a configuration it is in memory and of the flag's size.
+    fn index_cache(&self) -> anyhow::Result<IndexCacheConfig> {
+        let flags = PathOrContent {
+            flag: "index-cache.config",
+            content: self.index_cache_config.clone(),
+            path: self.index_cache_config_file.clone(),
+        };
+        match flags.load()? {
+            None => Ok(IndexCacheConfig::of_size(self.index_cache_size.0)),
+            Some(text) => Ok(IndexCacheConfig::parse(&text, self.index_cache_size.0)?),
+        }
     }
 
     /// Returns the window served, which moves with time where it is given relative to it.

@@ -203,9 +203,11 @@ fn secrets_are_not_among_the_flags_shown() {
 fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
     let parsed = parse_words(
         "store --objstore.config-file=/b.yaml --data-dir=/data --min-time=-6w --max-time=-2h \
-         --store.limits.request-series=7 --chunk-pool-size=1GB --sync-block-duration=3m",
+         --store.limits.request-series=7 --chunk-pool-size=1GB --sync-block-duration=3m \
+         --index-cache.config={\"type\":\"IN-MEMORY\",\"config\":{\"max_size\":\"1MB\"}}",
     )
     .expect("valid");
+    assert_eq!(parsed.flags["index-cache.config"], "<content>");
     let Command::Store(args) = parsed.command else {
         panic!("not store")
     };
@@ -216,6 +218,10 @@ fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
         .expect("valid");
     assert_eq!(config.read.limits.series, 7);
     assert_eq!(config.read.chunk_pool_bytes, 1 << 30);
+    assert_eq!(
+        config.read.index_cache,
+        ::store::IndexCacheConfig::of_size(1 << 20)
+    );
     assert_eq!(config.sync.interval, Duration::from_secs(180));
     let window = config.sync.window.expect("window")(10_000_000_000);
     assert_eq!(window.start, 10_000_000_000 - 6 * 7 * 86_400_000);
