@@ -17,6 +17,7 @@ use runtime::units::{ByteSize, HumanDuration};
 use super::process::{
     END_OF_TIME, GrpcArgs, HttpArgs, LogArgs, ObjstoreArgs, SeriesLimitArgs, time_ms,
 };
+use super::selector::SelectorArgs;
 
 /// The earliest and the latest time that the flags' defaults mean.
 pub(super) const MIN_TIME: &str = "0000-01-01T00:00:00Z";
@@ -42,6 +43,8 @@ pub struct StoreArgs {
 pub struct StoreSettings {
     #[command(flatten)]
     pub objstore: ObjstoreArgs,
+    #[command(flatten)]
+    pub selector: SelectorArgs,
 
     /// Folder for index-headers and the like; what is in it can be lost.
     #[arg(
@@ -186,6 +189,7 @@ impl StoreSettings {
                 block_concurrency: self.sync_concurrency,
                 meta_concurrency: self.meta_concurrency,
                 filters: Filters {
+                    relabel: self.selector.relabel()?,
                     consistency_delay_ms: ms(self.consistency_delay),
                     ignore_deletion_marks_delay_ms: Some(ms(self.ignore_deletion_marks_delay)),
                     ..Filters::default()

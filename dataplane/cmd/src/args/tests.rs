@@ -204,7 +204,8 @@ fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
     let parsed = parse_words(
         "store --objstore.config-file=/b.yaml --data-dir=/data --min-time=-6w --max-time=-2h \
          --store.limits.request-series=7 --chunk-pool-size=1GB --sync-block-duration=3m \
-         --index-cache.config={\"type\":\"IN-MEMORY\",\"config\":{\"max_size\":\"1MB\"}}",
+         --index-cache.config={\"type\":\"IN-MEMORY\",\"config\":{\"max_size\":\"1MB\"}} \
+         --selector.relabel-config=[{\"action\":\"drop\",\"source_labels\":[\"a\"],\"regex\":\"b\"}]",
     )
     .expect("valid");
     assert_eq!(parsed.flags["index-cache.config"], "<content>");
@@ -218,6 +219,11 @@ fn a_store_and_a_sidecar_are_configured_as_thanos_are() {
         .expect("valid");
     assert_eq!(config.read.limits.series, 7);
     assert_eq!(config.read.chunk_pool_bytes, 1 << 30);
+    let kept = |value| {
+        let labels = model::Labels::from_pairs([("a", value)]);
+        model::relabel::relabel(&labels, &config.sync.filters.relabel).is_some()
+    };
+    assert!(kept("c") && !kept("b"));
     assert_eq!(
         config.read.index_cache,
         ::store::IndexCacheConfig::of_size(1 << 20)
