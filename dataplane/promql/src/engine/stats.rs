@@ -65,8 +65,10 @@ pub(crate) fn keep_stats(columns: &mut Columns, reads: &Reads) {
     let mut resumed = reads.resumed_at(columns).into_iter().peekable();
     let mut before: Option<Arc<FloatHistogram>> = None;
     for (ts, histogram) in columns.histogram_ts.iter().zip(&mut columns.histograms) {
+        let mut skipped = false;
         while resumed.next_if(|resumed| resumed <= ts).is_some() {
             before = None;
+            skipped = true;
         }
         let hint = match (histogram.counter_reset_hint, &before) {
             (CounterResetHint::Unknown, Some(before)) if !histogram.is_stale() => {
@@ -76,6 +78,8 @@ pub(crate) fn keep_stats(columns: &mut Columns, reads: &Reads) {
                     CounterResetHint::NotReset
                 }
             }
+            // Behind skipped samples not even a chunk's word counts.
+            (CounterResetHint::NotReset, None) if skipped => CounterResetHint::Unknown,
             (hint, _) => hint,
         };
         let stats = FloatHistogram {

@@ -16,6 +16,7 @@ pub(super) fn math(func: Math, x: f64) -> f64 {
         Math::Atanh => gomath::atanh(x),
         Math::Ceil => x.ceil(),
         Math::Cos => gomath::cos(x),
+        Math::Cosh if x.abs() > 21.0 => x.abs().exp() * 0.5,
         Math::Cosh => x.cosh(),
         Math::Deg => x * 180.0 / std::f64::consts::PI,
         Math::Exp => x.exp(),
@@ -34,6 +35,8 @@ pub(super) fn math(func: Math, x: f64) -> f64 {
             }
         }
         Math::Sin => gomath::sin(x),
+        // As Go: infinite as soon as the exponential is.
+        Math::Sinh if x.abs() > 21.0 => (x.abs().exp() * 0.5).copysign(x),
         Math::Sinh => x.sinh(),
         Math::Sqrt => x.sqrt(),
         Math::Tan => gomath::tan(x),
