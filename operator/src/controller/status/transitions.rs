@@ -1,6 +1,7 @@
 //! What is new between two statuses: which conditions flipped, and whether it is worth a write.
 
 use crds::status::MonitoringStackStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// A condition that flipped, for an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn transitions(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> 
         transitions.push(Transition {
             kind: condition.type_.clone(),
             reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            message: note(condition),
             is_warning: !is_good,
         });
     }
@@ -60,6 +61,15 @@ pub fn transitions(old: &MonitoringStackStatus, new: &MonitoringStackStatus) -> 
         }
     }
     transitions
+}
+
+/// The message of a condition where its type does not stand beside it: of a component, "2 of 2
+/// replicas are ready" alone would not say whose.
+fn note(condition: &Condition) -> String {
+    match condition.type_.as_str() {
+        "Ready" | "Stalled" => condition.message.clone(),
+        kind => format!("{kind}: {}", condition.message),
+    }
 }
 
 /// Whether a condition exists only while something is wrong or unusual.
