@@ -118,6 +118,7 @@ pub(crate) async fn a_bad_scrape_job_changes_nothing(scene: &Scene) -> Result<()
 /// A second stack whose bucket is described late and wrongly at first.
 pub(crate) async fn a_bucket_may_come_late(scene: &Scene) -> Result<()> {
     let stack = Stack::new(&scene.client, NAMESPACE, "second");
+    open_the_bucket(scene)?;
     stack.apply(second_stack()).await?;
     let missing = stack
         .until_reason("Ready", "False", Some("SecretNotFound"), SOON)
@@ -196,7 +197,35 @@ fn second_stack() -> Value {
             },
         },
         "store": {"storage": scratch},
+        "compact": {"storage": scratch},
     })
+}
+
+/// Lets the second stack's pods reach the first's embedded server, which is closed to all but its own.
+fn open_the_bucket(scene: &Scene) -> Result<()> {
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "second-reaches-demo-s3", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {
+                "app.kubernetes.io/name": "s3", "app.kubernetes.io/instance": "demo",
+            }},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {
+                "app.kubernetes.io/instance": "second",
+            }}}]}],
+        },
+    });
+    let file = scene
+        .machine
+        .volumes()
+        .join("../second-reaches-demo-s3.json");
+    std::fs::write(&file, policy.to_string())?;
+    scene
+        .machine
+        .kubectl(&["apply", "-f", &file.to_string_lossy()])?;
+    Ok(())
 }
 
 /// The first stack's bucket, under a prefix of the second's own.

@@ -161,8 +161,8 @@ async fn becomes_ready(scene: &Scene) -> Result<()> {
     let pods = scene.stack.running_pods().await?;
     let names: Vec<_> = pods.iter().map(|(name, _)| name.as_str()).collect();
     ensure!(
-        pods.len() == 5,
-        "not two Prometheus, query, store and s3: {names:?}"
+        pods.len() == 6,
+        "not two Prometheus, query, store, compact and s3: {names:?}"
     );
     no_restart(&operator::pod(&scene.client).await?)?;
     let namespaces: Api<Namespace> = Api::all(scene.client.clone());
@@ -188,8 +188,8 @@ async fn is_deleted(scene: &Scene) -> Result<()> {
     let stack = &scene.stack;
     let claims = stack.claims().await?;
     ensure!(
-        claims.len() == 4,
-        "not a claim per Prometheus, store and s3: {claims:?}"
+        claims.len() == 5,
+        "not a claim per Prometheus, store, compact and s3: {claims:?}"
     );
     stack.api().delete(STACK, &DeleteParams::default()).await?;
     until("nothing carries the stack's label", SOON, async || {

@@ -47,7 +47,7 @@ pub(crate) fn create_annotated(machine: &Machine) -> Result<()> {
 }
 
 /// One selector of `up` per target that must be there, and how many series it has.
-const TARGETS: [(&str, usize); 10] = [
+const TARGETS: [(&str, usize); 11] = [
     (r#"up{job="kubelet",metrics_path="/metrics"}"#, 1),
     (r#"up{job="kubelet",metrics_path="/metrics/cadvisor"}"#, 1),
     (r#"up{job="apiserver",service="kubernetes"}"#, 1),
@@ -67,6 +67,7 @@ const TARGETS: [(&str, usize); 10] = [
     (r#"up{job="demo-thanos-sidecar",container="sidecar"}"#, 2),
     (r#"up{job="demo-thanos-query",container="querier"}"#, 1),
     (r#"up{job="demo-thanos-store",container="store"}"#, 1),
+    (r#"up{job="demo-thanos-compact",container="compactor"}"#, 1),
 ];
 
 pub(crate) async fn all_targets_are_up(scene: &Scene) -> Result<()> {
